@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv by itself; see scripts/setup-env.sh.
+#   make test PYTHON=/path/to/python3.12      use this Python
+#   make test PYTEST_ARGS="-n 2 -k cohort"    hand options on to pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint docs bench clean
+
+SETUP := sh scripts/setup-env.sh
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+# Plots go to files, on machines without a screen too.
+export MPLBACKEND ?= Agg
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## make .venv with everything a developer needs
+	@$(SETUP) dev test lint docs
+
+demo:  ## run the whole road on the published cohorts and write a report
+	@$(SETUP)
+	@$(BIN)/progression demo --out report
+	@echo "The report is in $(CURDIR)/report"
+
+test:  ## run the tests, all but the long evidence runs
+	@$(SETUP) test
+	$(BIN)/python -m pytest -q -m "not evidence" $(PYTEST_ARGS)
+
+lint:  ## check style and types
+	@$(SETUP) test lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs:  ## build the documentation into docs/_build/html
+	@$(SETUP) docs
+	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+
+bench:  ## run the benchmarks
+	@$(SETUP)
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove what the other targets made, except .venv
+	rm -rf report docs/_build docs/notebooks build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find progression models tests scripts benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,304 @@
+"""Fit -> Contrast on its estimands; Rule, which judges a Contrast."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import arviz_stats as azs
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from progression.faults import Fault, SettingError, suggest
+from progression.fitted import Fit, check_probability, provenance
+from progression.modeling import Estimand, Facts
+from progression.tables import Summary, components, summarise
+
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@dataclass(frozen=True)
+class Probability:
+    """A posterior probability with the Monte Carlo error of its estimate."""
+
+    statement: str
+    value: float
+    mcse: float
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"P({self.statement}) = {self.value:.3f} (Monte Carlo error {self.mcse:.3f})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Contrast:
+    """Posterior draws of the estimands of a fit.
+
+    Attributes
+    ----------
+    draws : xarray.Dataset
+        One variable an estimand, dims (chain, draw, then those the estimand runs over).
+    estimands : mapping of str to Estimand
+    at : mapping of str to float
+        The settings used, such as ``{"month": 12.0}``.
+    fit : Fit
+        Where they come from.
+    """
+
+    draws: xr.Dataset
+    estimands: Mapping[str, Estimand]
+    at: Mapping[str, float]
+    fit: Fit
+
+    def components(self) -> dict[str, xr.DataArray]:
+        """Each scalar component by its index in the summary, such as ``slope_difference[treated]``."""
+        return components(self.draws)
+
+    def labels(self) -> dict[str, str]:
+        """In words what each component is: sign, unit and direction."""
+        words = {}
+        cohort = self.fit.cohort
+        for index, one in self.components().items():
+            estimand = self.estimands[index.partition("[")[0]]
+            known = {dim: one.coords[dim].item() for dim in one.coords if dim not in ("chain", "draw")}
+            fields = {"control": cohort.arms[0], "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
+                      "visit": known.get("followup_visit", 0.0), **known, **self.at}  # fmt: skip
+            words[index] = estimand.label.format_map(fields)
+        return words
+
+    def assumptions(self) -> tuple[str, ...]:
+        """What the comparisons rest on, each named once; for historical controls that they are pooled."""
+        found = [e.assumption for e in self.estimands.values() if e.assumption]
+        notes = {
+            "historical": "the controls are historical: pooled with the treated, no drift between the cohorts allowed for",
+            "unstated": "it is not stated whether the arms were randomised: read differences as associations",
+        }
+        if len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
+            found.append(notes[self.fit.cohort.allocation])
+        return tuple(dict.fromkeys(found))
+
+    def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Posterior summary in ArviZ's columns, one row a component.
+
+        Parameters
+        ----------
+        ci_prob : float
+            Probability of the equal-tailed interval.
+        """
+        check_probability("ci_prob", ci_prob)
+        table = summarise(self.components(), ci_prob=ci_prob).rename_axis("estimand")
+        return Summary(table).with_header(self.fit.header())
+
+    def select(self, estimand: str | None = None, **labels: Any) -> xr.DataArray:
+        """Draws of one component, dims (chain, draw).
+
+        Parameters
+        ----------
+        estimand : str, optional
+            The primary one unless given.
+        **labels
+            Which component, such as ``arm="high dose"`` or ``visit=0.92`` (the nearest visit is taken).
+        """
+        name = next(iter(self.estimands)) if estimand is None else estimand
+        if name not in self.estimands:
+            raise SettingError([_fault(name, f"is not an estimand of this contrast{suggest(name, self.estimands)}",
+                                       "name one of them")])  # fmt: skip
+        one = self.draws[name]
+        aliases = {"arm": ("active_arm", "arm"), "visit": ("followup_visit",)}
+        for key, value in labels.items():
+            dims = [
+                dim
+                for dim in (*aliases.get(key, ()), key)
+                if dim in one.dims and dim not in ("chain", "draw")
+            ]
+            if not dims:
+                raise SettingError(
+                    [_fault(key, f"is not something {name!r} runs over", f"it has {_inner(one)}")]
+                )
+            numeric = np.issubdtype(one[dims[0]].dtype, np.number)
+            try:
+                one = one.sel({dims[0]: value}, method="nearest" if numeric else None)
+            except KeyError:
+                known = one[dims[0]].to_numpy().tolist()
+                raise SettingError(
+                    [_fault(value, f"is not a label of {key}{suggest(value, known)}", "name one")]
+                ) from None
+        left = {dim: one[dim].to_numpy().tolist() for dim in one.dims if dim not in ("chain", "draw")}
+        single = {dim: values[0] for dim, values in left.items() if len(values) == 1}
+        one = one.sel(single)
+        if len(left) > len(single):
+            several = {dim: values for dim, values in left.items() if dim not in single}
+            raise SettingError(
+                [_fault(name, f"has several components: {several}", "choose one, e.g. visit=...")]
+            )
+        return one
+
+    def probability(
+        self, comparison: str, value: float, *, estimand: str | None = None, **labels: Any
+    ) -> Probability:
+        """Posterior probability that a component lies below or above a value.
+
+        Parameters
+        ----------
+        comparison : {"<", "<=", ">", ">="}
+        value : float
+        estimand, **labels
+            As in `select`.
+
+        Returns
+        -------
+        Probability
+            With its Monte Carlo error, the effective sample size taken from the indicator itself.
+        """
+        one = self.select(estimand, **labels)
+        if comparison not in _OPERATORS:
+            raise SettingError(
+                [_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")]
+            )
+        holds = _OPERATORS[comparison](one, value).astype(float)
+        share = float(holds.mean())
+        n = holds.size
+        # All draws agree: no error can be estimated from them; the rule of three bounds it.
+        mcse = float(azs.mcse(holds.transpose("chain", "draw"))) if 0 < share < 1 else 3 / n / 2
+        return Probability(f"{estimand or next(iter(self.estimands))} {comparison} {value:g}", share, mcse)
+
+    def __repr__(self) -> str:
+        lines = [f"Contrast from {self.fit.header()}"]
+        for (index, one), words in zip(self.components().items(), self.labels().values(), strict=True):
+            low, high = np.quantile(one, [0.025, 0.975])
+            lines.append(
+                f"  {index} = {float(one.mean()):.3g} (95 % interval {low:.3g} to {high:.3g}): {words}"
+            )
+        return "\n".join(lines + [f"  rests on: {text}" for text in self.assumptions()])
+
+
+def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float) -> Contrast:
+    """The estimands of a fit, computed draw by draw.
+
+    Parameters
+    ----------
+    fit : Fit
+    estimands : str or sequence of str, optional
+        Which; all that the cohort can answer where omitted, the model's primary one first.
+    **at : float
+        Settings of estimands, such as ``month=6``.
+
+    Raises
+    ------
+    SettingError
+        For an unknown estimand or setting, or a question the cohort cannot answer (an arm contrast with one arm).
+    """
+    names = [estimands] if isinstance(estimands, str) else estimands
+    wanted = list(fit.model.estimands) if names is None else [fit.model.estimand(name) for name in names]
+    faults = []
+    for estimand in wanted if names is not None else []:
+        reason = estimand.refusal(fit.cohort)
+        if reason:
+            possible = [e.name for e in fit.model.estimands if e.refusal(fit.cohort) is None]
+            faults.append(_fault(estimand.name, reason, f"ask for one of {', '.join(possible) or 'none'}"))
+    wanted = [estimand for estimand in wanted if estimand.refusal(fit.cohort) is None]
+    known = sorted({key for estimand in wanted for key in estimand.at})
+    faults += [_fault(key, f"is not a setting of these estimands{suggest(key, known)}", "rename it")
+               for key in at if key not in known]  # fmt: skip
+    faults += [_fault(key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
+               if not np.isfinite(value)]  # fmt: skip
+    if not wanted and not faults:
+        faults.append(
+            _fault(fit.model.name, "has no estimand that this cohort can answer", "see its estimands")
+        )
+    if faults:
+        raise SettingError(faults)
+    facts = Facts(cohort=fit.cohort, data=fit.idata["constant_data"].to_dataset(), options=fit.options)
+    used: dict[str, float] = {}
+    draws = {}
+    for estimand in wanted:
+        settings = {key: float(at.get(key, default)) for key, default in estimand.at.items()}
+        used |= settings
+        draws[estimand.name] = estimand.compute(fit.posterior, facts, **settings).transpose(
+            "chain", "draw", ...
+        )
+    attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
+    return Contrast(
+        draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a rule says of a contrast."""
+
+    met: bool
+    rule: Rule
+    probability: Probability
+    close: bool
+
+    def __bool__(self) -> bool:
+        return self.met
+
+    def __repr__(self) -> str:
+        doubt = "; within two Monte Carlo errors of the threshold: draw more" if self.close else ""
+        return f"{self.rule}: {'met' if self.met else 'not met'}, {self.probability!r}{doubt}"
+
+
+@dataclass(frozen=True, init=False)
+class Rule:
+    """A decision rule: a posterior probability must exceed a threshold. Prints as the sentence it tests.
+
+    Parameters
+    ----------
+    estimand : str
+    comparison : {"<", "<=", ">", ">="}
+    value : float
+    probability : float
+        The threshold, strictly between 0 and 1.
+    **labels
+        Which component of the estimand, as in `Contrast.select`.
+
+    Examples
+    --------
+    >>> Rule("drr", "<", 1, probability=0.979)
+    P(drr < 1) > 0.979
+    """
+
+    estimand: str
+    comparison: str
+    value: float
+    probability: float
+    labels: tuple[tuple[str, Any], ...]
+
+    def __init__(
+        self, estimand: str, comparison: str, value: float, *, probability: float, **labels: Any
+    ) -> None:
+        if comparison not in _OPERATORS:
+            raise SettingError(
+                [_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")]
+            )
+        if not np.isfinite(value):
+            raise SettingError([_fault(value, "is not a finite number", "give a number")])
+        check_probability("probability", probability)
+        for name, given in (("estimand", estimand), ("comparison", comparison), ("value", float(value)),
+                            ("probability", float(probability)), ("labels", tuple(sorted(labels.items())))):  # fmt: skip
+            object.__setattr__(self, name, given)
+
+    def judge(self, contrast: Contrast) -> Decision:
+        """Whether a contrast meets the rule, and whether Monte Carlo error leaves that in doubt."""
+        found = contrast.probability(self.comparison, self.value, estimand=self.estimand, **dict(self.labels))
+        close = abs(found.value - self.probability) < 2 * found.mcse
+        return Decision(found.value > self.probability, self, found, close)
+
+    def __repr__(self) -> str:
+        which = "".join(f", {key} {value}" for key, value in self.labels)
+        return f"P({self.estimand}{which} {self.comparison} {self.value:g}) > {self.probability:g}"
+
+
+def _inner(one: xr.DataArray) -> str:
+    return ", ".join(str(dim) for dim in one.dims if dim not in ("chain", "draw")) or "one component only"
+
+
+def _fault(value: object, what: str, remedy: str) -> Fault:
+    return Fault(what=what, remedy=remedy, value=value, table="setting")

@@ -1,0 +1,383 @@
+"""Cohort x Model -> the named arrays and coordinates that a program sees as ``data``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from progression.cohort import Cohort
+from progression.faults import CohortError, Fault, SettingError, suggest
+from progression.modeling import Model
+from progression.outcomes import Outcome
+
+Array = tuple[tuple[str, ...], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Arrays and coordinates for one program.
+
+    Attributes
+    ----------
+    coords : mapping of str to list
+        Labels of every dim; `subject` holds real subjects only.
+    arrays : mapping of str to (dims, array)
+        Subject-level arrays by name, arrays of a block as ``<block>_<name>``. The dim `subject` is padded.
+    blocks : mapping of str to tuple of Outcome
+        Which outcomes each observed variable holds, in the order of its index `outcome`.
+    n_padded : int
+        Length of the dim `subject` in the program: the size bucket.
+    """
+
+    coords: Mapping[str, list[Any]]
+    arrays: Mapping[str, Array]
+    blocks: Mapping[str, tuple[Outcome, ...]]
+    n_padded: int
+
+    @property
+    def n_subjects(self) -> int:
+        """Number of real subjects."""
+        return len(self.coords["subject"])
+
+    def row_dim(self, block: str) -> str:
+        """Name of the dim that runs over the rows of an observed variable."""
+        return f"{block}_row"
+
+    def outcome_dim(self, block: str) -> str:
+        """Name of the dim that runs over the outcomes of an observed variable."""
+        return outcome_dim(self.blocks, block)
+
+    def sizes(self) -> dict[str, int]:
+        """Length of each dim that parameters may have, hence what a compiled program is tied to."""
+        rows = {self.row_dim(block) for block in self.blocks}
+        return {dim: len(labels) for dim, labels in self.coords.items() if dim not in rows} | {
+            "subject": self.n_padded
+        }
+
+    def groups(self) -> dict[str, xr.Dataset]:
+        """The data as groups of a fit, without padding: observed_data (by row) and constant_data."""
+        observed: dict[str, Any] = {}
+        constant: dict[str, Any] = {}
+        for name, (dims, array) in self.arrays.items():
+            real = array[: self.n_subjects] if dims[0] == "subject" else array
+            block = name.removesuffix("_value")
+            (observed if block in self.blocks else constant)[block] = (dims, real)
+        coords = {dim: list(labels) for dim, labels in self.coords.items()}
+        return {name: xr.Dataset(made, coords={d: coords[d] for _, (dims, _) in made.items() for d in dims})
+                for name, made in (("observed_data", observed), ("constant_data", constant))}  # fmt: skip
+
+    def on_schedule(self, months: Sequence[float], new_patients: Mapping[str, int] | None = None) -> Encoded:
+        """The same coding with a row for each subject, month and outcome, for prediction; values are left empty."""
+        coords, arrays = dict(self.coords), dict(self.arrays)
+        n, n_padded = self.n_subjects, self.n_padded
+        if new_patients is not None:
+            arms = [arm for arm, count in new_patients.items() for _ in range(count)]
+            n = n_padded = len(arms)
+            coords["subject"] = [f"new {i + 1}" for i in range(n)]
+            known = {"on_arm": coords["active_arm"], "on_baseline_arm": coords["baseline_arm"]}
+            for name, (dims, array) in self.arrays.items():
+                if dims[0] == "subject":
+                    fresh = np.zeros((n, *array.shape[1:]))  # average covariates, nothing known of them
+                    if name in known:
+                        fresh = np.array(
+                            [[arm == one for one in known[name]] for arm in arms], float
+                        ).reshape(n, -1)
+                    arrays[name] = (dims, fresh.reshape(n, *array.shape[1:]))
+        for block, members in self.blocks.items():
+            grid = np.array([(s, m, o) for s in range(n) for m in months for o in range(len(members))], float)
+            upper = self.arrays[f"{block}_upper"][1]
+            outcome = self.arrays[f"{block}_outcome"][1]
+            most = np.array([upper[outcome == o].max(initial=0) for o in range(len(members))])
+            floor = np.array([o.detection_limit or 0.0 for o in members])
+            index = grid[:, 2].astype(np.int64)
+            rows = {
+                "value": np.zeros(len(grid)), "subject": grid[:, 0].astype(np.int64), "month": grid[:, 1],
+                "outcome": index, "censored": np.zeros(len(grid), bool), "lower": floor[index], "upper": most[index],
+            }  # fmt: skip
+            if f"{block}_visit" in self.arrays:
+                planned = np.asarray(coords["visit"], float)
+                rows["visit"] = np.abs(grid[:, 1][:, None] - planned).argmin(axis=1).astype(np.int64)
+            coords[f"{block}_row"] = list(range(len(grid)))
+            arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
+        return Encoded(coords=coords, arrays=arrays, blocks=self.blocks, n_padded=n_padded)
+
+    def on_grid(self, rows: xr.Dataset, months: Sequence[float]) -> xr.Dataset:
+        """Rows of `on_schedule` folded back: dims (..., subject, month, outcome), without `outcome` where there is one."""
+        folded = {}
+        for block, members in self.blocks.items():
+            names = [outcome.name for outcome in members]
+            lead = [dim for dim in rows[block].dims if dim != f"{block}_row"]
+            array = rows[block].transpose(*lead, f"{block}_row").to_numpy()
+            array = array.reshape(*array.shape[:-1], self.n_subjects, len(months), len(names))
+            dim = self.outcome_dim(block)
+            made = xr.DataArray(array, dims=[*lead, "subject", "month", dim],
+                                coords={"subject": self.coords["subject"], "month": list(months), dim: names})  # fmt: skip
+            folded[block] = made.isel({dim: 0}, drop=True) if len(names) == 1 else made
+        return xr.Dataset(folded)
+
+
+def outcome_dim(blocks: Mapping[str, Any], block: str) -> str:
+    """`outcome` where a model has one observed variable, `<block>_outcomes` where it has several."""
+    return "outcome" if len(blocks) == 1 else f"{block}_outcomes"
+
+
+def size_bucket(n: int) -> int:
+    """Smallest bucket that holds `n` subjects: steps of 8, or of an eighth of the size where that is more."""
+    step = max(8, 2 ** (max(n, 1).bit_length() - 4))
+    return -(-n // step) * step
+
+
+def encode(
+    model: Model,
+    cohort: Cohort,
+    *,
+    options: Mapping[str, Any] | None = None,
+    outcomes: str | Sequence[str] | None = None,
+) -> Encoded:
+    """Code a cohort for a model, after checking everything the model asks of it.
+
+    Raises
+    ------
+    CohortError
+        With every fault: outcomes missing or outside their bounds, no baseline, no follow-up, no common visits.
+    SettingError
+        For an unknown option, outcome or covariate.
+    """
+    chosen = model.with_options(options)
+    blocks = choose_outcomes(model, cohort, outcomes)
+    faults: list[Fault] = []
+    declared = {outcome.name: outcome for outcome in model.outcomes}
+    used = [outcome for block in blocks.values() for outcome in block]
+    faults += cohort.check([declared[outcome.name] for outcome in used if outcome.name in declared])
+    if "baseline" in model.needs:
+        faults += cohort.check_baseline()
+    if "follow_up" in model.needs:
+        faults += cohort.check_follow_up()
+    visits = cohort.visits
+    timetable: pd.Series | None = None
+    if "visits" in model.needs:
+        timetable, problems = planned_visits(visits)
+        faults += problems
+    if faults:
+        raise CohortError(faults)
+
+    subjects = cohort.subjects
+    n = len(subjects)
+    n_padded = size_bucket(n) if model.padded else n
+    active, covariates = list(cohort.arms[1:]), _covariate_names(cohort, chosen)
+    common = chosen.get("baseline", "free")
+    if common == "auto":
+        common = "common" if cohort.allocation == "randomised" else "free"
+    baseline_arms = [] if common == "common" else active
+    coords: dict[str, list[Any]] = {
+        "subject": list(subjects.index), "arm": list(cohort.arms), "active_arm": active,
+        "baseline_arm": baseline_arms, "covariate": covariates,
+    }  # fmt: skip
+    arm = subjects["arm"].to_numpy()
+    on_arm = np.array([[label == one for one in active] for label in arm], dtype=float).reshape(
+        n, len(active)
+    )
+    level = np.array([[label == one for one in baseline_arms] for label in arm], dtype=float).reshape(n, -1)
+    arrays: dict[str, Array] = {
+        "on_arm": (("subject", "active_arm"), on_arm),
+        "on_baseline_arm": (("subject", "baseline_arm"), level.reshape(n, len(baseline_arms))),
+        "covariates": (("subject", "covariate"), _standardised(subjects, covariates)),
+    }
+    if timetable is not None:
+        coords["visit"] = list(dict.fromkeys(timetable.sort_values()))
+        coords["followup_visit"] = coords["visit"][1:]
+    position = {subject: i for i, subject in enumerate(subjects.index)}
+    for block, members in blocks.items():
+        coords[outcome_dim(blocks, block)] = [outcome.name for outcome in members]
+        rows = _rows(visits, members, position, timetable, chosen)
+        coords[f"{block}_row"] = list(range(len(rows["month"])))
+        arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
+        dims = ("subject",) if len(members) == 1 else ("subject", outcome_dim(blocks, block))
+        own = statistics_by_subject(rows, n, len(members))
+        arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
+                   for name, table in own.items()}  # fmt: skip
+    padded = {name: _pad(dims, array, n_padded) for name, (dims, array) in arrays.items()}
+    return Encoded(coords=coords, arrays=padded, blocks=blocks, n_padded=n_padded)
+
+
+def choose_outcomes(
+    model: Model, cohort: Cohort, outcomes: str | Sequence[str] | None = None
+) -> dict[str, tuple[Outcome, ...]]:
+    """Which of the cohort's outcomes fill each observed variable of the model."""
+    have = {outcome.name: outcome for outcome in cohort.outcomes}
+    wanted = [outcomes] if isinstance(outcomes, str) else list(outcomes or [])
+    unknown = [name for name in wanted if name not in have]
+    if unknown:
+        raise SettingError([
+            Fault(what=f"the cohort has no such outcome{suggest(name, have)}", remedy="name one of its outcomes",
+                  value=name, table="setting") for name in unknown
+        ])  # fmt: skip
+    chosen: dict[str, tuple[Outcome, ...]] = {}
+    for block, members in model.observes.items():
+        names = wanted or [outcome.name for outcome in members if outcome.name in have]
+        if not names and len(have) == 1 and len(members) == 1 and len(model.observes) == 1:
+            names = list(have)  # "ALSFRS-R or any continuous outcome": the only one there is
+        if not names or (len(members) == 1 and len(names) > 1):
+            expected = ", ".join(outcome.name for outcome in members)
+            fault = Fault(what=f"model {model.name!r} observes {expected}; the cohort has {', '.join(have) or 'nothing'}",
+                          remedy="name the outcome to use with outcomes=, or rename the column with columns=",
+                          table="visits")  # fmt: skip
+            raise CohortError([fault])
+        declared = {outcome.name: outcome for outcome in members}
+        chosen[block] = tuple(_merged(have[name], declared.get(name)) for name in names)
+    return chosen
+
+
+def _merged(own: Outcome, declared: Outcome | None) -> Outcome:
+    """The cohort's facts about an outcome, completed by the model's where the cohort is silent."""
+    if declared is None:
+        return own
+    facts = {name: getattr(own, name) for name in ("unit", "label", "lower", "upper", "detection_limit")}
+    filled = {
+        name: value if value not in (None, "") else getattr(declared, name) for name, value in facts.items()
+    }
+    return Outcome(own.name, **filled, integer=own.integer or declared.integer,
+                   positive=own.positive or declared.positive, higher_is_better=declared.higher_is_better)  # fmt: skip
+
+
+def planned_visits(visits: pd.DataFrame) -> tuple[pd.Series, list[Fault]]:
+    """The planned visit, in months, that each row belongs to: the column `visit` where there is one, else the time."""
+    if "visit" in visits:
+        planned = visits.groupby("visit")["month"].transform("median")
+    else:
+        planned = visits["month"]
+    planned = planned.round(3)
+    times = np.sort(planned.unique())
+    if len(times) < 2:
+        return planned, [Fault(what="all rows are at one visit", remedy="this model needs a baseline and a later visit",
+                               column="time", table="visits")]  # fmt: skip
+    if len(times) > 24:
+        return planned, [Fault(what=f"there are {len(times)} different times: no common schedule of visits",
+                               remedy="add a column `visit` that names the planned visit of each row",
+                               column="time", table="visits")]  # fmt: skip
+    return planned, []
+
+
+def _rows(
+    visits: pd.DataFrame, members: Sequence[Outcome], position: Mapping[str, int], timetable: pd.Series | None,
+    options: Mapping[str, Any],
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Long arrays of one observed variable: one entry for each value that was seen."""
+    parts = []
+    for index, outcome in enumerate(members):
+        seen = visits[outcome.name].notna().to_numpy()
+        own = visits.loc[seen]
+        value = own[outcome.name].to_numpy(float)
+        flag = own.get(f"{outcome.name}_censored")
+        censored = np.zeros(len(own), bool) if flag is None else flag.to_numpy(bool)
+        limit = np.full(len(own), outcome.detection_limit or 0.0)
+        # The likelihood reads a value at its limit as censored: an uncensored value at or below the limit has none.
+        lower = np.where(censored, value, np.where(value > limit, limit, 0.0))
+        upper = outcome.upper if outcome.upper is not None else options.get("joints", np.inf)
+        columns = {
+            "value": value, "subject": own["subject"].map(position).to_numpy(np.int64), "month": own["month"].to_numpy(float),
+            "outcome": np.full(len(own), index, np.int64), "censored": censored, "lower": lower,
+            "upper": np.full(len(own), float(upper)),
+        }  # fmt: skip
+        if timetable is not None:
+            labels = np.sort(timetable.unique())
+            columns["visit"] = np.searchsorted(labels, timetable[seen].to_numpy()).astype(np.int64)
+        parts.append(columns)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _covariate_names(cohort: Cohort, options: Mapping[str, Any]) -> list[str]:
+    wanted = options.get("covariates", ())
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    have = cohort.covariates
+    faults = [Fault(what=f"the cohort has no such covariate{suggest(name, have)}", table="setting", value=name,
+                    remedy="name one of its covariates, or declare it with Cohort.from_table(covariates=...)")
+              for name in names if name not in have]  # fmt: skip
+    if faults:
+        raise SettingError(faults)
+    return names
+
+
+def _standardised(subjects: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Covariates centred and in units of their own SD; two-valued text becomes an indicator of the later label."""
+    columns, faults = [], []
+    for name in names:
+        column = subjects[name]
+        levels = sorted(column.dropna().astype(str).unique())
+        if not pd.api.types.is_numeric_dtype(column):
+            if len(levels) > 2:
+                faults.append(Fault(what=f"covariate has {len(levels)} labels ({', '.join(levels[:5])})", column=name,
+                                    table="subjects", remedy="recode it as numbers or as two labels"))  # fmt: skip
+                continue
+            column = (
+                column.astype(str)
+                .where(column.notna())
+                .map({label: float(i) for i, label in enumerate(levels)})
+            )
+        numbers = column.to_numpy(float, na_value=np.nan)
+        for subject in subjects.index[~np.isfinite(numbers)]:
+            faults.append(Fault(what="covariate is missing or infinite", column=name, subject=subject, table="subjects",
+                                remedy="fill it in, leave out the subject, or leave out the covariate"))  # fmt: skip
+        spread = float(np.nanstd(numbers)) if len(numbers) else 0.0
+        if not faults and spread == 0:
+            faults.append(Fault(what="covariate is the same for every subject", column=name, table="subjects",
+                                remedy="leave it out"))  # fmt: skip
+        columns.append((numbers - np.nanmean(numbers)) / (spread or 1.0))
+    if faults:
+        raise CohortError(faults)
+    return np.column_stack(columns) if columns else np.zeros((len(subjects), 0))
+
+
+def statistics_by_subject(rows: Mapping[str, np.ndarray], n: int, n_outcomes: int) -> dict[str, np.ndarray]:
+    """What each subject's own rows say, by subject and outcome: programs use it to choose coordinates to sample in.
+
+    Returns
+    -------
+    dict of str to array, shape (n, n_outcomes)
+        n (rows), mean, mean_month, slope (least squares, value a month), sxx (sum of squares of month about its mean);
+        mean_log where all values are positive; where an upper bound is known mean_logit (of the share of the bound,
+        half a unit added to either side), logit_information (rows' binomial information about the logit, near enough)
+        and most (the bound).
+    """
+    cell, size = rows["subject"] * n_outcomes + rows["outcome"], n * n_outcomes
+    count = np.bincount(cell, minlength=size).astype(float)
+    some = np.maximum(count, 1)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(cell, values, size) / some
+
+    month, value = rows["month"], rows["value"]
+    mid, middle = mean(month), mean(value)
+    off = month - mid[cell]
+    sxx, sxy = np.bincount(cell, off**2, size), np.bincount(cell, off * (value - middle[cell]), size)
+    slope = np.divide(sxy, sxx, out=np.zeros(size), where=sxx > 1e-9)
+    found = {
+        "n": count,
+        "mean": middle,
+        "mean_month": mid,
+        "slope": slope,
+        "sxx": np.where(sxx > 1e-9, sxx, 0.0),
+    }
+    if (value > 0).all():
+        found["mean_log"] = mean(np.log(value))
+    upper = rows["upper"]
+    if np.isfinite(upper).all() and (value >= 0).all() and (value <= upper).all():
+        share = (value + 0.5) / (upper + 1)
+        found["mean_logit"] = mean(np.log(share / (1 - share)))
+        found["logit_information"] = np.bincount(cell, upper * share * (1 - share), size)
+        found["most"] = mean(upper)
+    return {name: column.reshape(n, n_outcomes) for name, column in found.items()}
+
+
+def _pad(dims: tuple[str, ...], array: np.ndarray, n_padded: int) -> Array:
+    """Zeros for the padding: no arm, no covariate, no information, hence a density of its own that is constant."""
+    if "subject" not in dims or array.shape[0] == n_padded:
+        return dims, array
+    filled = np.zeros((n_padded, *array.shape[1:]), array.dtype)
+    filled[: array.shape[0]] = array
+    return dims, filled

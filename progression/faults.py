@@ -1,0 +1,165 @@
+"""Faults found in what a user gave, and the errors that carry all of them at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["CohortError", "Fault", "InputError", "SettingError", "TableName", "suggest"]
+
+TableName = Literal["visits", "subjects", "events", "file", "setting"]
+
+_LINES_SHOWN = 40
+_ROWS_SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong, where it stands, and what to do about it.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, in words that do not repeat the value, so that alike faults can be grouped.
+    remedy : str
+        What to do.
+    column : str, optional
+        The column under the name it has in the user's table; for a setting, the argument's name.
+    subject : str, optional
+        The subject's id.
+    row : int, optional
+        The row of the user's table, counted from 1 over data rows: the header is not counted.
+    value : object, optional
+        The offending value as the user wrote it.
+    table : {"visits", "subjects", "events", "file", "setting"}
+        Where to look.
+    """
+
+    what: str
+    remedy: str
+    column: str | None = None
+    subject: str | None = None
+    row: int | None = None
+    value: object | None = None
+    table: TableName = "visits"
+
+    def __str__(self) -> str:
+        where: list[str] = [self.table]
+        if self.column is not None:
+            where.append(f"{'argument' if self.table == 'setting' else 'column'} {self.column!r}")
+        if self.subject is not None:
+            where.append(f"subject {self.subject!r}")
+        if self.row is not None:
+            where.append(f"row {self.row}")
+        if self.value is not None:
+            where.append(f"value {_plain(self.value)!r}")
+        return f"{', '.join(where)}: {self.what}. {self.remedy[:1].upper()}{self.remedy[1:]}"
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; every fault found is listed.
+
+    Parameters
+    ----------
+    faults : sequence of Fault
+        At least one.
+
+    Attributes
+    ----------
+    faults : tuple of Fault
+        All of them, also those the message only counts.
+    """
+
+    _opening = "The input was refused"
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: tuple[Fault, ...] = tuple(faults)
+        super().__init__(_message(self._opening, self.faults))
+
+    @classmethod
+    def single(cls, what: str, remedy: str, **where: Any) -> Self:
+        """Make the error for one fault; `where` holds the other fields of `Fault`."""
+        return cls([Fault(what=what, remedy=remedy, **where)])
+
+    def table(self) -> pd.DataFrame:
+        """Return the faults as a table, one row a fault, with the fields of `Fault` as columns."""
+        columns = ["table", "column", "subject", "row", "value", "what", "remedy"]
+        frame = pd.DataFrame([asdict(fault) for fault in self.faults], columns=columns, dtype=object)
+        return frame.astype({"row": "Int64"})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is rebuilt from its arguments when it crosses from a worker process
+        return type(self), (self.faults,)
+
+
+class CohortError(InputError):
+    """A table, or a file holding one, cannot become a cohort."""
+
+    _opening = "The cohort was refused"
+
+
+class SettingError(InputError):
+    """An argument or a setting has a value that cannot be meant."""
+
+    _opening = "The settings were refused"
+
+
+def suggest(name: object, known: Iterable[object]) -> str:
+    """Say what there is, and what was probably meant.
+
+    Parameters
+    ----------
+    name : object
+        The unknown name.
+    known : iterable
+        The names there are.
+
+    Returns
+    -------
+    str
+        A clause to put behind a sentence, such as "; did you mean 'als_slope'? There are: 'als_slope'".
+    """
+    names = [str(each) for each in known]
+    if not names:
+        return "; there are none"
+    folded = {each.casefold().strip(): each for each in names}
+    close = difflib.get_close_matches(str(name).casefold().strip(), list(folded), n=1, cutoff=0.6)
+    listed = ", ".join(repr(each) for each in names[:30]) + (", ..." if len(names) > 30 else "")
+    return f"; did you mean {folded[close[0]]!r}? There are: {listed}" if close else f"; there are: {listed}"
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _message(opening: str, faults: Sequence[Fault]) -> str:
+    groups: dict[tuple[str, str | None, str, str], list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault((fault.table, fault.column, fault.what, fault.remedy), []).append(fault)
+    count = f"{len(faults)} fault" + ("s" if len(faults) != 1 else "")
+    counted = " (rows are data rows, the header is not counted)" if any(f.row for f in faults) else ""
+    lines = [f"{opening}: {count}{counted}."]
+    lines += [f"- {members[0]}{_others(members[1:])}" for members in list(groups.values())[:_LINES_SHOWN]]
+    if len(groups) > _LINES_SHOWN:
+        lines.append(
+            f"- and {len(groups) - _LINES_SHOWN} more kinds of fault: see .faults or .table() of this error"
+        )
+    return "\n".join(lines)
+
+
+def _others(members: Sequence[Fault]) -> str:
+    if not members:
+        return ""
+    by_row = all(fault.row is not None for fault in members)
+    kind = "row" if by_row else ("subject" if all(f.subject is not None for f in members) else "place")
+    shown = (
+        [str(f.row) if by_row else repr(f.subject) for f in members[:_ROWS_SHOWN]] if kind != "place" else []
+    )
+    tail = ", ..." if len(members) > _ROWS_SHOWN else ""
+    listed = f": {', '.join(shown)}{tail}" if shown else ""
+    return f" (and {len(members)} more {kind}{'s' if len(members) > 1 else ''}{listed})"

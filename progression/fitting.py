@@ -1,0 +1,148 @@
+"""Model x Cohort -> Fit."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from progression.cohort import Cohort
+from progression.encoding import encode
+from progression.engines import nuts
+from progression.faults import Fault, SettingError, suggest
+from progression.fitted import Fit
+from progression.gate import diagnose
+from progression.modeling import Model, SupportsPyMC
+from progression.registry import resolve
+
+SAMPLERS = ("nutpie", "pymc")
+
+
+class FitWarning(UserWarning):
+    """A fit did not pass the gate."""
+
+
+class FitError(RuntimeError):
+    """A fit did not pass the gate and ``strict=True`` was asked for; `fit` holds it."""
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+        super().__init__("the fit did not pass the gate: " + "; ".join(fit.problems))
+
+
+def fit(
+    model: str | Model, cohort: Cohort, *, priors: str | Mapping[str, SupportsPyMC] | None = None,
+    outcomes: str | Sequence[str] | None = None, options: Mapping[str, Any] | None = None,
+    random_seed: int | None = None, draws: int = 1000, tune: int = 1000, chains: int = 4, sampler: str = "nutpie",
+    posterior_predictive: bool = False, log_likelihood: bool = False, progressbar: bool = True, strict: bool = False,
+    **sample_kwargs: Any,
+) -> Fit:  # fmt: skip
+    """Fit a model to a cohort.
+
+    Parameters
+    ----------
+    model : str or Model
+        A name from `models`, or the model itself.
+    cohort : Cohort
+    priors : mapping of str to Prior, or str
+        Replacements of default priors, or the name of a preset.
+    outcomes : str or sequence of str, optional
+        Which of the cohort's outcomes the model sees; needed only where names differ from the model's.
+    options : mapping, optional
+        The model's options, such as ``{"covariates": ["age"]}``.
+    random_seed : int, optional
+        Same seed, same draws, on any number of cores. Drawn and recorded where omitted.
+    draws, tune, chains : int
+    sampler : {"nutpie", "pymc"}
+    posterior_predictive, log_likelihood : bool
+        Whether to add these groups.
+    progressbar : bool
+    strict : bool
+        Whether a fit with problems raises instead of warning.
+    **sample_kwargs
+        Passed on to the sampler: ``target_accept``, ``cores``.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    CohortError
+        The cohort does not suit the model; nothing was sampled.
+    SettingError
+        An unknown name or an impossible setting; nothing was sampled.
+    FitError
+        The fit has problems and `strict` was asked for.
+    """
+    chosen = resolve(model)
+    sample_kwargs = {**chosen.sampling, **sample_kwargs}
+    check_settings(cohort, draws, tune, chains, sampler, random_seed, sample_kwargs)
+    used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
+    encoded = encode(chosen, cohort, options=used_options, outcomes=outcomes)
+    seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
+    posterior, stats = nuts.sample(
+        chosen, encoded, used_priors, draws=draws, tune=tune, chains=chains, random_seed=seed, sampler=sampler,
+        progressbar=progressbar, **sample_kwargs,
+    )  # fmt: skip
+    made = Fit(
+        model=chosen, cohort=cohort, priors=used_priors, options=used_options,
+        idata=xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats, **encoded.groups()}),
+        outcomes=tuple(o.name for block in encoded.blocks.values() for o in block),
+        diagnostics=diagnose(posterior, stats, expected_draws=draws),
+        settings={"sampler": sampler, "draws": draws, "tune": tune, "chains": chains, "random_seed": seed, **sample_kwargs},
+        versions={name: version(name) for name in ("progression-bayes", "pymc", "nutpie", "arviz", "numpy")},
+    )  # fmt: skip
+    if posterior_predictive:
+        made = made.with_posterior_predictive()
+    if log_likelihood:
+        made = made.with_log_likelihood()
+    if made.problems:
+        if strict:
+            raise FitError(made)
+        warnings.warn(f"{chosen.name}: {'; '.join(made.problems)}", FitWarning, stacklevel=2)
+    return made
+
+
+def check_settings(
+    cohort: object,
+    draws: int,
+    tune: int,
+    chains: int,
+    sampler: str,
+    random_seed: int | None,
+    more: Mapping[str, Any],
+) -> None:
+    """Raise SettingError listing every setting that cannot be."""
+    faults = []
+    if not isinstance(cohort, Cohort):
+        faults.append(
+            _fault("cohort", type(cohort).__name__, "is not a Cohort", "make one with Cohort.from_table(...)")
+        )
+    for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            faults.append(
+                _fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more")
+            )
+    if sampler not in SAMPLERS:
+        faults.append(
+            _fault("sampler", sampler, f"is unknown{suggest(sampler, SAMPLERS)}", "use one of them")
+        )
+    if random_seed is not None and (not isinstance(random_seed, int | np.integer) or random_seed < 0):
+        faults.append(
+            _fault("random_seed", random_seed, "is not a whole number from 0", "give a seed such as 1")
+        )
+    accept = more.get("target_accept")
+    if accept is not None and not 0 < accept < 1:
+        faults.append(_fault("target_accept", accept, "is not a probability", "give a number such as 0.9"))
+    if faults:
+        raise SettingError(faults)
+
+
+def _fault(name: str, value: object, what: str, remedy: str) -> Fault:
+    return Fault(what=what, remedy=remedy, value=value, column=name, table="setting")

@@ -1,0 +1,138 @@
+"""The components of a contrast in words and rounded numbers, for figures and reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from progression.contrasts import Contrast, Probability
+from progression.modeling import Estimand
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """One number that a contrast is about.
+
+    Attributes
+    ----------
+    index : str
+        Its row in the summary, such as ``slope_difference[treated]``.
+    estimand : Estimand
+    draws : xarray.DataArray
+        Dims (chain, draw).
+    what : str
+        What it is, without unit and direction: "slope, treated minus control".
+    direction : str
+        How its sign reads: "positive = slower decline"; may be empty.
+    benefit : str
+        What its good direction means: "slower decline"; "benefit" where the label does not say.
+    arm : str
+        The arm it speaks of, or empty.
+    spread : float
+        How finely its numbers are worth writing: a quarter of the 95 % interval, the median over those of one unit.
+    probability : Probability or None
+        That it lies on the good side of its null value; None where it has no null or no good side.
+    """
+
+    index: str
+    estimand: Estimand
+    draws: xr.DataArray
+    what: str
+    direction: str
+    benefit: str
+    arm: str
+    spread: float
+    probability: Probability | None
+
+    def interval(self, ci_prob: float) -> tuple[float, float]:
+        """Equal-tailed interval."""
+        low, high = np.quantile(self.draws, [(1 - ci_prob) / 2, (1 + ci_prob) / 2])
+        return float(low), float(high)
+
+
+def components(contrast: Contrast) -> list[Component]:
+    """Every component of a contrast, in the order of its summary."""
+    labels, found = contrast.labels(), []
+    spreads = _spreads(contrast)
+    titles = {outcome.name: outcome.label or outcome.name.replace("_", " ")
+              for block in contrast.fit.encoded().blocks.values() for outcome in block}  # fmt: skip
+    for index, draws in contrast.components().items():
+        estimand = contrast.estimands[index.partition("[")[0]]
+        # The tail of the template has no fields, so it ends the filled label letter by letter.
+        tail = estimand.label.rpartition(", ")[2]
+        direction = tail if " = " in tail and "{" not in tail else ""
+        what = labels[index].removesuffix(f", {direction}") if direction else labels[index]
+        if estimand.unit:
+            what = what.removesuffix(f", {estimand.unit}")
+        known = {str(dim): draws.coords[dim].item() for dim in draws.coords if dim not in ("chain", "draw")}
+        if "outcome" in known and "{outcome}" in estimand.label:
+            what = what.replace(str(known["outcome"]), titles.get(known["outcome"], str(known["outcome"])))
+        probability = None
+        if estimand.null is not None and estimand.benefit is not None:
+            better = ">" if estimand.benefit == "higher" else "<"
+            labelled = {key: value for key, value in known.items() if key in contrast.draws[estimand.name].dims}
+            probability = contrast.probability(better, estimand.null, estimand=estimand.name, **labelled)
+        arm = str(known.get("active_arm", known.get("arm", "")))
+        found.append(
+            Component(
+                index,
+                estimand,
+                draws,
+                what,
+                direction,
+                _benefit(estimand, direction),
+                arm,
+                spreads[estimand.scale, estimand.unit],
+                probability,
+            )
+        )
+    return found
+
+
+def _spreads(contrast: Contrast) -> dict[tuple[str, str], float]:
+    # From the interval: the standard deviation of a ratio may be huge where its denominator comes near zero.
+    found: dict[tuple[str, str], list[float]] = {}
+    for index, draws in contrast.components().items():
+        estimand = contrast.estimands[index.partition("[")[0]]
+        low, high = np.quantile(draws, [0.025, 0.975])
+        found.setdefault((estimand.scale, estimand.unit), []).append(float(high - low) / 4)
+    return {key: float(np.median(widths)) for key, widths in found.items()}
+
+
+def _benefit(estimand: Estimand, direction: str) -> str:
+    side, _, meaning = direction.partition(" = ")
+    sides = {"positive": "higher", "above": "higher", "negative": "lower", "below": "lower"}
+    said = sides.get(side.partition(" ")[0])
+    return meaning if meaning and said == estimand.benefit else "benefit"
+
+
+def rounded(value: float, spread: float | None = None) -> str:
+    """A number with the digits that its spread (a standard deviation) leaves any meaning, two digits of the spread.
+
+    >>> rounded(0.03124, 0.17)
+    '0.03'
+    """
+    if not math.isfinite(value):
+        return "not computable" if math.isnan(value) else ("∞" if value > 0 else f"{MINUS}∞")
+    size = abs(value) if spread is None or not math.isfinite(spread) or spread <= 0 else spread
+    if spread is None and value and (size >= 1e6 or size < 1e-4):
+        return f"{value:.2e}".replace("-", MINUS)
+    places = 2 if size == 0 else min(max(1 - math.floor(math.log10(size)) + (spread is None), 0), 6)
+    text = f"{value:.{places}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def share(value: float, mcse: float = 0.0) -> str:
+    """A probability with the digits that its Monte Carlo error leaves; never a bare 0 or 1."""
+    places = 2 if mcse > 0.002 else 3
+    edge = 10.0**-places
+    if value > 1 - edge / 2:
+        return f"> {1 - edge:.{places}f}"
+    return f"< {edge:.{places}f}" if value < edge / 2 else f"{value:.{places}f}"
