@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from progression.readers.csv import read_csv as read_csv
     from progression.registry import models as models, register as register
     from progression.reporting import report as report
+    from progression.store import StoreError as StoreError
 
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -38,5 +39,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "readers.csv": ["read_csv"],
         "registry": ["models", "register"],
         "reporting": ["report"],
+        "store": ["StoreError"],
     },
 )

@@ -117,11 +117,7 @@ def compare(encoded: Encoded, arm_of: dict[str, str], replicates: xr.Dataset) ->
                 "p": float(max(2 * min(tail, 1 - tail), 1 / len(drawn))),
             })  # fmt: skip
     table = pd.DataFrame(records)
-    return (
-        table.assign(ok=table["p"] >= FAMILY_ALPHA / max(len(table), 1))
-        if len(table)
-        else table.assign(ok=[])
-    )
+    return table.assign(ok=table["p"] >= FAMILY_ALPHA / max(len(table), 1)) if len(table) else table.assign(ok=[])
 
 
 def _loo_pit(values: np.ndarray, replicates: np.ndarray, log_likelihood: np.ndarray, seed: int) -> np.ndarray:
@@ -208,8 +204,6 @@ def prior_check(
                             **dict(zip(("2.5%", "25%", "50%", "75%", "97.5%"), q, strict=True)),
                             "share off the scale": float(np.mean((here < low) | (here > high)))})  # fmt: skip
     found = contrast(pretended)
-    rows = {
-        index: np.quantile(one, [0.025, 0.25, 0.5, 0.75, 0.975]) for index, one in found.components().items()
-    }
+    rows = {index: np.quantile(one, [0.025, 0.25, 0.5, 0.75, 0.975]) for index, one in found.components().items()}
     estimands = pd.DataFrame.from_dict(rows, orient="index", columns=["2.5%", "25%", "50%", "75%", "97.5%"])
     return PriorCheck(fit=pretended, table=pd.DataFrame(records), estimands=estimands, predictive=flat)

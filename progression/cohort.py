@@ -213,20 +213,14 @@ class Cohort:
         simulated = self.provenance == "simulated"
         for outcome in outcomes:
             if outcome.name not in self._visits:
-                what = (
-                    f"the cohort has no such outcome{suggest(outcome.name, [o.name for o in self.outcomes])}"
-                )
-                faults.append(
-                    Fault(what=what, remedy="Name it so in from_table(columns=...)", column=outcome.name)
-                )
+                what = f"the cohort has no such outcome{suggest(outcome.name, [o.name for o in self.outcomes])}"
+                faults.append(Fault(what=what, remedy="Name it so in from_table(columns=...)", column=outcome.name))
                 continue
             value = self._visits[outcome.name].to_numpy()
             averaged = outcome.name in self.averaged
             flag = f"{outcome.name}_censored"
             censored = self._visits[flag].to_numpy() if flag in self._visits else none
-            spots = {
-                outcome.name: outcome_spots(value, censored, outcome, simulated=simulated, averaged=averaged)
-            }
+            spots = {outcome.name: outcome_spots(value, censored, outcome, simulated=simulated, averaged=averaged)}
             if items := [item for item in outcome.items if item in self._visits]:
                 more = item_spots(value, self._visits[items], outcome, simulated=simulated, averaged=averaged)
                 spots = {c: spots.get(c, []) + more.get(c, []) for c in {*spots, *more}}
@@ -281,9 +275,7 @@ class Cohort:
         facts = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
         made = cls(_visits=frames["visits"], _subjects=frames["subjects"], _events=frames["events"], **facts)
         if made.fingerprint != dataset.attrs["fingerprint"]:
-            raise CohortError.single(
-                "the cohort is not the one that was saved", "Take an undamaged file", table="file"
-            )
+            raise CohortError.single("the cohort is not the one that was saved", "Take an undamaged file", table="file")
         return made
 
     def table(self) -> pd.DataFrame:

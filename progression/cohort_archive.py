@@ -29,9 +29,7 @@ def fingerprint(frames: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
             cells = frame[column]
             if _kind(cells) == "text":
                 digest.update(
-                    json.dumps(
-                        [None if pd.isna(cell) else cell for cell in cells], ensure_ascii=False
-                    ).encode()
+                    json.dumps([None if pd.isna(cell) else cell for cell in cells], ensure_ascii=False).encode()
                 )
             elif _kind(cells) == "flag":
                 digest.update(cells.to_numpy(bool).tobytes())
@@ -85,9 +83,7 @@ def unpack(dataset: xr.Dataset) -> tuple[dict[str, pd.DataFrame], dict[str, Any]
         If the Dataset does not hold a cohort, or not a whole one.
     """
     if dataset.attrs.get("format") != _FORMAT:
-        raise CohortError.single(
-            "this Dataset holds no cohort", "Give what Cohort.to_xarray made", table="file"
-        )
+        raise CohortError.single("this Dataset holds no cohort", "Give what Cohort.to_xarray made", table="file")
     facts, kinds = json.loads(dataset.attrs["facts"]), json.loads(dataset.attrs["columns"])
     subjects = dataset["subject"].to_numpy().astype(str).tolist()
     frames: dict[str, pd.DataFrame] = {}

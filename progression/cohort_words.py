@@ -55,9 +55,7 @@ def few_lines(
     """Describe a cohort in a few lines."""
     counts = subjects["arm"].value_counts()
     sizes = ", ".join(f"{arm} {counts.get(arm, 0)}" for arm in arms)
-    span = (
-        f"months {visits['month'].min():.3g} to {visits['month'].max():.3g}" if len(visits) else "no visits"
-    )
+    span = f"months {visits['month'].min():.3g} to {visits['month'].max():.3g}" if len(visits) else "no visits"
     lines = [
         f"Cohort{' ' + repr(name) if name else ''}: {PROVENANCE[provenance]}",
         f"  {len(subjects)} subjects, {len(visits)} visits, {span}",
@@ -93,6 +91,4 @@ def _described(values: pd.Series) -> str:
         return ", ".join(f"{label}: {count}" for label, count in known.value_counts().sort_index().items())
     spread = f"{known.std():.3g}" if len(known) > 1 else "-"
     mean = float(np.mean(known))
-    return f"{mean:.4g} ({spread})" + (
-        f", {len(values) - len(known)} missing" if len(known) < len(values) else ""
-    )
+    return f"{mean:.4g} ({spread})" + (f", {len(values) - len(known)} missing" if len(known) < len(values) else "")

@@ -80,7 +80,7 @@ class Contrast:
         }
         if len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
             found.append(notes[self.fit.cohort.allocation])
-        return tuple(dict.fromkeys(found))
+        return tuple(text for text in dict.fromkeys(found) if not any(other.startswith(text + ";") for other in found))
 
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
         """Posterior summary in ArviZ's columns, one row a component.
@@ -111,15 +111,9 @@ class Contrast:
         one = self.draws[name]
         aliases = {"arm": ("active_arm", "arm"), "visit": ("followup_visit",)}
         for key, value in labels.items():
-            dims = [
-                dim
-                for dim in (*aliases.get(key, ()), key)
-                if dim in one.dims and dim not in ("chain", "draw")
-            ]
+            dims = [dim for dim in (*aliases.get(key, ()), key) if dim in one.dims and dim not in ("chain", "draw")]
             if not dims:
-                raise SettingError(
-                    [_fault(key, f"is not something {name!r} runs over", f"it has {_inner(one)}")]
-                )
+                raise SettingError([_fault(key, f"is not something {name!r} runs over", f"it has {_inner(one)}")])
             numeric = np.issubdtype(one[dims[0]].dtype, np.number)
             try:
                 one = one.sel({dims[0]: value}, method="nearest" if numeric else None)
@@ -133,14 +127,10 @@ class Contrast:
         one = one.sel(single)
         if len(left) > len(single):
             several = {dim: values for dim, values in left.items() if dim not in single}
-            raise SettingError(
-                [_fault(name, f"has several components: {several}", "choose one, e.g. visit=...")]
-            )
+            raise SettingError([_fault(name, f"has several components: {several}", "choose one, e.g. visit=...")])
         return one
 
-    def probability(
-        self, comparison: str, value: float, *, estimand: str | None = None, **labels: Any
-    ) -> Probability:
+    def probability(self, comparison: str, value: float, *, estimand: str | None = None, **labels: Any) -> Probability:
         """Posterior probability that a component lies below or above a value.
 
         Parameters
@@ -157,9 +147,7 @@ class Contrast:
         """
         one = self.select(estimand, **labels)
         if comparison not in _OPERATORS:
-            raise SettingError(
-                [_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")]
-            )
+            raise SettingError([_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")])
         holds = _OPERATORS[comparison](one, value).astype(float)
         share = float(holds.mean())
         n = holds.size
@@ -171,9 +159,7 @@ class Contrast:
         lines = [f"Contrast from {self.fit.header()}"]
         for (index, one), words in zip(self.components().items(), self.labels().values(), strict=True):
             low, high = np.quantile(one, [0.025, 0.975])
-            lines.append(
-                f"  {index} = {float(one.mean()):.3g} (95 % interval {low:.3g} to {high:.3g}): {words}"
-            )
+            lines.append(f"  {index} = {float(one.mean()):.3g} (95 % interval {low:.3g} to {high:.3g}): {words}")
         return "\n".join(lines + [f"  rests on: {text}" for text in self.assumptions()])
 
 
@@ -208,9 +194,7 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
     faults += [_fault(key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
                if not np.isfinite(value)]  # fmt: skip
     if not wanted and not faults:
-        faults.append(
-            _fault(fit.model.name, "has no estimand that this cohort can answer", "see its estimands")
-        )
+        faults.append(_fault(fit.model.name, "has no estimand that this cohort can answer", "see its estimands"))
     if faults:
         raise SettingError(faults)
     facts = Facts(cohort=fit.cohort, data=fit.idata["constant_data"].to_dataset(), options=fit.options)
@@ -219,13 +203,9 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
     for estimand in wanted:
         settings = {key: float(at.get(key, default)) for key, default in estimand.at.items()}
         used |= settings
-        draws[estimand.name] = estimand.compute(fit.posterior, facts, **settings).transpose(
-            "chain", "draw", ...
-        )
+        draws[estimand.name] = estimand.compute(fit.posterior, facts, **settings).transpose("chain", "draw", ...)
     attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
-    return Contrast(
-        draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit
-    )
+    return Contrast(draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit)
 
 
 @dataclass(frozen=True)
@@ -271,13 +251,9 @@ class Rule:
     probability: float
     labels: tuple[tuple[str, Any], ...]
 
-    def __init__(
-        self, estimand: str, comparison: str, value: float, *, probability: float, **labels: Any
-    ) -> None:
+    def __init__(self, estimand: str, comparison: str, value: float, *, probability: float, **labels: Any) -> None:
         if comparison not in _OPERATORS:
-            raise SettingError(
-                [_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")]
-            )
+            raise SettingError([_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")])
         if not np.isfinite(value):
             raise SettingError([_fault(value, "is not a finite number", "give a number")])
         check_probability("probability", probability)

@@ -55,9 +55,7 @@ class Encoded:
     def sizes(self) -> dict[str, int]:
         """Length of each dim that parameters may have, hence what a compiled program is tied to."""
         rows = {self.row_dim(block) for block in self.blocks}
-        return {dim: len(labels) for dim, labels in self.coords.items() if dim not in rows} | {
-            "subject": self.n_padded
-        }
+        return {dim: len(labels) for dim, labels in self.coords.items() if dim not in rows} | {"subject": self.n_padded}
 
     def groups(self) -> dict[str, xr.Dataset]:
         """The data as groups of a fit, without padding: observed_data (by row) and constant_data."""
@@ -84,9 +82,7 @@ class Encoded:
                 if dims[0] == "subject":
                     fresh = np.zeros((n, *array.shape[1:]))  # average covariates, nothing known of them
                     if name in known:
-                        fresh = np.array(
-                            [[arm == one for one in known[name]] for arm in arms], float
-                        ).reshape(n, -1)
+                        fresh = np.array([[arm == one for one in known[name]] for arm in arms], float).reshape(n, -1)
                     arrays[name] = (dims, fresh.reshape(n, *array.shape[1:]))
         for block, members in self.blocks.items():
             grid = np.array([(s, m, o) for s in range(n) for m in months for o in range(len(members))], float)
@@ -179,9 +175,7 @@ def encode(
         "baseline_arm": baseline_arms, "covariate": covariates,
     }  # fmt: skip
     arm = subjects["arm"].to_numpy()
-    on_arm = np.array([[label == one for one in active] for label in arm], dtype=float).reshape(
-        n, len(active)
-    )
+    on_arm = np.array([[label == one for one in active] for label in arm], dtype=float).reshape(n, len(active))
     level = np.array([[label == one for one in baseline_arms] for label in arm], dtype=float).reshape(n, -1)
     arrays: dict[str, Array] = {
         "on_arm": (("subject", "active_arm"), on_arm),
@@ -238,9 +232,7 @@ def _merged(own: Outcome, declared: Outcome | None) -> Outcome:
     if declared is None:
         return own
     facts = {name: getattr(own, name) for name in ("unit", "label", "lower", "upper", "detection_limit")}
-    filled = {
-        name: value if value not in (None, "") else getattr(declared, name) for name, value in facts.items()
-    }
+    filled = {name: value if value not in (None, "") else getattr(declared, name) for name, value in facts.items()}
     return Outcome(own.name, **filled, integer=own.integer or declared.integer,
                    positive=own.positive or declared.positive, higher_is_better=declared.higher_is_better)  # fmt: skip
 
@@ -314,11 +306,7 @@ def _standardised(subjects: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
                 faults.append(Fault(what=f"covariate has {len(levels)} labels ({', '.join(levels[:5])})", column=name,
                                     table="subjects", remedy="recode it as numbers or as two labels"))  # fmt: skip
                 continue
-            column = (
-                column.astype(str)
-                .where(column.notna())
-                .map({label: float(i) for i, label in enumerate(levels)})
-            )
+            column = column.astype(str).where(column.notna()).map({label: float(i) for i, label in enumerate(levels)})
         numbers = column.to_numpy(float, na_value=np.nan)
         for subject in subjects.index[~np.isfinite(numbers)]:
             faults.append(Fault(what="covariate is missing or infinite", column=name, subject=subject, table="subjects",

@@ -146,9 +146,7 @@ def _message(opening: str, faults: Sequence[Fault]) -> str:
     lines = [f"{opening}: {count}{counted}."]
     lines += [f"- {members[0]}{_others(members[1:])}" for members in list(groups.values())[:_LINES_SHOWN]]
     if len(groups) > _LINES_SHOWN:
-        lines.append(
-            f"- and {len(groups) - _LINES_SHOWN} more kinds of fault: see .faults or .table() of this error"
-        )
+        lines.append(f"- and {len(groups) - _LINES_SHOWN} more kinds of fault: see .faults or .table() of this error")
     return "\n".join(lines)
 
 
@@ -157,9 +155,7 @@ def _others(members: Sequence[Fault]) -> str:
         return ""
     by_row = all(fault.row is not None for fault in members)
     kind = "row" if by_row else ("subject" if all(f.subject is not None for f in members) else "place")
-    shown = (
-        [str(f.row) if by_row else repr(f.subject) for f in members[:_ROWS_SHOWN]] if kind != "place" else []
-    )
+    shown = [str(f.row) if by_row else repr(f.subject) for f in members[:_ROWS_SHOWN]] if kind != "place" else []
     tail = ", ..." if len(members) > _ROWS_SHOWN else ""
     listed = f": {', '.join(shown)}{tail}" if shown else ""
     return f" (and {len(members)} more {kind}{'s' if len(members) > 1 else ''}{listed})"

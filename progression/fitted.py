@@ -96,9 +96,7 @@ class Fit:
     def header(self) -> str:
         """One line: model, cohort, provenance, and whether the gate was passed."""
         text = f"{self.model.name} on {self.cohort.name or 'a cohort'} ({self.cohort.n_subjects} subjects, {provenance(self.cohort)})"
-        return text + (
-            f"; PROBLEMS: {'; '.join(self.problems)}" if self.problems else "; the gate was passed"
-        )
+        return text + (f"; PROBLEMS: {'; '.join(self.problems)}" if self.problems else "; the gate was passed")
 
     def with_posterior_predictive(self, *, draws: int = 500, random_seed: int | None = None) -> Fit:
         """The same fit with the group posterior_predictive: replicates of every observed row.

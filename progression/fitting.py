@@ -126,17 +126,11 @@ def check_settings(
         )
     for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            faults.append(
-                _fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more")
-            )
+            faults.append(_fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more"))
     if sampler not in SAMPLERS:
-        faults.append(
-            _fault("sampler", sampler, f"is unknown{suggest(sampler, SAMPLERS)}", "use one of them")
-        )
+        faults.append(_fault("sampler", sampler, f"is unknown{suggest(sampler, SAMPLERS)}", "use one of them"))
     if random_seed is not None and (not isinstance(random_seed, int | np.integer) or random_seed < 0):
-        faults.append(
-            _fault("random_seed", random_seed, "is not a whole number from 0", "give a seed such as 1")
-        )
+        faults.append(_fault("random_seed", random_seed, "is not a whole number from 0", "give a seed such as 1"))
     accept = more.get("target_accept")
     if accept is not None and not 0 < accept < 1:
         faults.append(_fault("target_accept", accept, "is not a probability", "give a number such as 0.9"))

@@ -80,9 +80,7 @@ def diagnose(posterior: xr.Dataset, stats: xr.Dataset, *, expected_draws: int | 
         )
     if divergences:
         total = n_draws * n_chains
-        problems.append(
-            f"{divergences} of {total} draws diverged; raise target_accept or reconsider the priors"
-        )
+        problems.append(f"{divergences} of {total} draws diverged; raise target_accept or reconsider the priors")
     if deep:
         problems.append(f"{deep} draws ran into the greatest tree depth")
     if bfmi and min(bfmi) < MIN_BFMI:

@@ -140,21 +140,15 @@ def loo(*fits: Fit, draws: int = 500, random_seed: int | None = None) -> pd.Data
     if len(results) > 1:
         table = pd.DataFrame(azs.compare(results, round_to="none"))
     else:
-        table = pd.DataFrame(
-            {name: {"elpd": one.elpd, "se": one.se, "p": one.p} for name, one in results.items()}
-        ).T
+        table = pd.DataFrame({name: {"elpd": one.elpd, "se": one.se, "p": one.p} for name, one in results.items()}).T
     table["patients_k_above_0.7"] = pd.Series(trouble)
     table["integration_error"] = pd.Series(errors)
     worst = {name: count for name, count in trouble.items() if count}
     note = (
-        f"not to be trusted for {worst} patients (Pareto k above {MAX_PARETO_K})"
-        if worst
-        else "every Pareto k is fine"
+        f"not to be trusted for {worst} patients (Pareto k above {MAX_PARETO_K})" if worst else "every Pareto k is fine"
     )
     problems = [fit.header() for fit in fits if fit.problems]
-    return Summary(table).with_header(
-        "; ".join([f"leave one patient out, {len(fits)} fit(s): {note}", *problems])
-    )
+    return Summary(table).with_header("; ".join([f"leave one patient out, {len(fits)} fit(s): {note}", *problems]))
 
 
 class _Proposal:
@@ -202,11 +196,7 @@ def _refuse_different(fits: tuple[Fit, ...]) -> None:
         other = fit.idata["observed_data"].to_dataset()
         same = all(np.array_equal(first[a].to_numpy(), other[b].to_numpy())
                    for a, b in zip(first.data_vars, other.data_vars, strict=False))  # fmt: skip
-        if (
-            len(first.data_vars) != len(other.data_vars)
-            or not same
-            or list(fit.cohort.subjects.index) != subjects
-        ):
+        if len(first.data_vars) != len(other.data_vars) or not same or list(fit.cohort.subjects.index) != subjects:
             raise CohortError([Fault(what="the fits are of different patients or different values, so their predictive "
                                           "densities cannot be compared", remedy="fit all models to the same cohort and "
                                           "outcome", table="visits")])  # fmt: skip

@@ -67,28 +67,16 @@ class Prior:
         faults = []
         for key, value in parameters.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-                faults.append(
-                    _setting(f"{distribution}({key}=...)", value, "is not a number", "give a number")
-                )
+                faults.append(_setting(f"{distribution}({key}=...)", value, "is not a number", "give a number"))
             elif math.isinf(value) and key not in {"lower", "upper"}:
-                faults.append(
-                    _setting(f"{distribution}({key}=...)", value, "is infinite", "give a finite number")
-                )
+                faults.append(_setting(f"{distribution}({key}=...)", value, "is infinite", "give a finite number"))
             elif key in _POSITIVE.get(distribution, set()) and value <= 0:
                 faults.append(
-                    _setting(
-                        f"{distribution}({key}=...)", value, "must be above zero", "give a positive number"
-                    )
+                    _setting(f"{distribution}({key}=...)", value, "must be above zero", "give a positive number")
                 )
-        if (
-            {"lower", "upper"} <= set(parameters)
-            and not faults
-            and parameters["lower"] >= parameters["upper"]
-        ):
+        if {"lower", "upper"} <= set(parameters) and not faults and parameters["lower"] >= parameters["upper"]:
             text = f"{parameters['lower']}, {parameters['upper']}"
-            faults.append(
-                _setting(f"{distribution}(lower=, upper=)", text, "are out of order", "give lower < upper")
-            )
+            faults.append(_setting(f"{distribution}(lower=, upper=)", text, "are out of order", "give lower < upper"))
         if faults:
             raise SettingError(faults)
         object.__setattr__(self, "distribution", distribution)
@@ -100,16 +88,12 @@ class Prior:
 
         family = getattr(pm, self.distribution, None)
         if family is None:
-            fault = _setting(
-                name, self.distribution, "is not a distribution of PyMC", "see the list of pymc's names"
-            )
+            fault = _setting(name, self.distribution, "is not a distribution of PyMC", "see the list of pymc's names")
             raise SettingError([fault])
         try:
             return family(name, **self.parameters, **kwargs)
         except (TypeError, ValueError) as error:
-            raise SettingError(
-                [_setting(name, repr(self), f"is refused by PyMC: {error}", "mend it")]
-            ) from error
+            raise SettingError([_setting(name, repr(self), f"is refused by PyMC: {error}", "mend it")]) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _prior, (self.distribution, dict(self.parameters))
@@ -340,10 +324,7 @@ def model(
         made = Model(
             name=name or program.__name__,
             program=program,
-            observes={
-                key: (value,) if isinstance(value, Outcome) else tuple(value)
-                for key, value in observes.items()
-            },
+            observes={key: (value,) if isinstance(value, Outcome) else tuple(value) for key, value in observes.items()},
             priors=dict(priors),
             estimands=tuple(estimands),
             reference=reference,
@@ -393,9 +374,7 @@ def _check_definition(made: Model) -> None:
     for name in sorted({name for name in titles if titles.count(name) > 1}):
         faults.append(_setting(f"model {made.name!r}: estimand", name, "is declared twice", "rename one"))
     if not made.observes:
-        faults.append(
-            _setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes=")
-        )
+        faults.append(_setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes="))
     for need in set(made.needs) - {"baseline", "follow_up", "visits"}:
         faults.append(_setting(f"model {made.name!r}: needs", need, "is unknown",
                                "use baseline, follow_up or visits"))  # fmt: skip

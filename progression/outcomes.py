@@ -63,9 +63,7 @@ class Outcome:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", tuple(self.items))
-        object.__setattr__(
-            self, "exclusive_items", tuple((first, second) for first, second in self.exclusive_items)
-        )
+        object.__setattr__(self, "exclusive_items", tuple((first, second) for first, second in self.exclusive_items))
         faults = list(self._contradictions())
         if faults:
             raise SettingError(faults)
@@ -90,17 +88,13 @@ class Outcome:
             return Fault(what=who, remedy=remedy, column="outcomes", value=value, table="setting")
 
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
-            yield fault(
-                "a name must be text without spaces around it", "Give a name such as 'alsfrsr'.", self.name
-            )
+            yield fault("a name must be text without spaces around it", "Give a name such as 'alsfrsr'.", self.name)
         limits = (self.lower, self.upper, self.detection_limit, self.item_upper)
         if any(limit is not None and not math.isfinite(limit) for limit in limits):
             yield fault("a bound must be a finite number", "Leave out a bound that does not exist.", limits)
             return
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
-            yield fault(
-                "lower must lie below upper", "Exchange or correct the two.", (self.lower, self.upper)
-            )
+            yield fault("lower must lie below upper", "Exchange or correct the two.", (self.lower, self.upper))
         if self.positive and self.upper is not None and self.upper <= 0:
             yield fault("positive, yet the upper bound is not", "Correct one of the two.", self.upper)
         if self.detection_limit is not None:

@@ -15,8 +15,9 @@ from matplotlib.transforms import blended_transform_factory
 from progression.contrasts import Contrast
 from progression.fitted import check_probability
 from progression.plots_checks import loo_pit, predictive
-from progression.plots_draws import diagnostics, prior_posterior
-from progression.plots_patients import prior_implies, trajectories
+from progression.plots_draws import diagnostics
+from progression.plots_patients import trajectories
+from progression.plots_priors import prior_implies, prior_posterior
 from progression.plots_style import (
     INK,
     SMALL,

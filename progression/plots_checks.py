@@ -75,8 +75,9 @@ def predictive(check: Check) -> Figure:
     if not plan and not singles:
         message(figure.subplots(), "no statistic can be computed for so few patients and visits")
         return figure
-    parts = np.atleast_1d(figure.subfigures(2, 1, height_ratios=[2.4 * n_timed, tall * n_single + 0.01])) \
-        if plan and singles else np.array([figure.subfigures(1, 1)] * 2)  # fmt: skip
+    # One subfigure for each kind, so that their grids need not have the same number of columns.
+    sizes = [size for size in (2.4 * n_timed, tall * n_single) if size]
+    parts = list(np.ravel(np.asarray(figure.subfigures(len(sizes), 1, height_ratios=sizes))))
     titles = {outcome.name: (outcome.label or outcome.name, outcome.unit)
               for block in check.fit.encoded().blocks.values() for outcome in block}  # fmt: skip
     for part in parts:
@@ -84,11 +85,11 @@ def predictive(check: Check) -> Figure:
     if plan:
         for axes, (key, own) in zip(_panels(parts[0], n_timed, 2, len(plan)), plan, strict=True):
             _by_visit(axes, cohort, own)
-            axes.set_title(_heading(key, titles), size=SMALL)
+            axes.set_title(_heading(key, titles, 56), size=SMALL)
     if singles:
-        for axes, (key, own) in zip(_panels(parts[1], n_single, across, len(singles)), singles, strict=True):
+        for axes, (key, own) in zip(_panels(parts[-1], n_single, across, len(singles)), singles, strict=True):
             _over_all(axes, cohort, own)
-            axes.set_title(_heading(key, titles), size=SMALL)
+            axes.set_title(_heading(key, titles, 108 // across), size=SMALL)
     return figure
 
 
@@ -107,12 +108,12 @@ def _panels(figure: Figure, rows: int, columns: int, used: int) -> list[Axes]:
     return grid[:used]
 
 
-def _heading(key: tuple[str, str], titles: Mapping[str, tuple[str, str]]) -> str:
+def _heading(key: tuple[str, str], titles: Mapping[str, tuple[str, str]], width: int) -> str:
     outcome, statistic = key
     label, unit = titles[outcome]
     scaled = unit and "share" not in statistic and "log" not in statistic
     squared = "²" if "variance" in statistic else ""
-    return wrapped(f"{label[:40]}: {statistic}" + (f" ({unit}{squared})" if scaled else ""), 36)
+    return wrapped(f"{label[:40]}: {statistic}" + (f" ({unit}{squared})" if scaled else ""), width)
 
 
 def _mark(axes: Axes, x: float, y: float, ok: bool) -> None:

@@ -1,4 +1,4 @@
-"""Figures of draws: priors against posteriors, and how the sampler did."""
+"""Figures of draws: how the sampler did."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy import stats
 
-from progression.checking import PriorCheck, prior_check
 from progression.fitted import Fit
 from progression.gate import MAX_RHAT, MIN_BFMI, MIN_ESS_PER_CHAIN
 from progression.plots_style import FAILED, FAINT, INK, SMALL, message, new_figure, plain, tidy
@@ -43,51 +42,7 @@ def population_parameters(fit: Fit, posterior: xr.Dataset | None = None) -> dict
     return found
 
 
-def prior_posterior(fit: Fit, *, draws: int = 2000, random_seed: int = 0, prior: PriorCheck | None = None) -> Figure:
-    """Prior against posterior of every population parameter.
-
-    Parameters
-    ----------
-    fit : Fit
-    draws : int
-        Number of draws from the prior.
-    random_seed : int
-        For the draws from the prior.
-    prior : PriorCheck, optional
-        One made before with the same priors, to save drawing again.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel each: densities of prior (grey) and posterior (blue). Where the two coincide the data said nothing.
-    """
-    if prior is None:
-        prior = prior_check(fit.model, fit.cohort, priors=fit.priors, outcomes=fit.outcomes, options=fit.options,
-                            draws=draws, random_seed=random_seed)  # fmt: skip
-    after, before = population_parameters(fit), population_parameters(fit, prior.fit.posterior)
-    rows = -(-len(after) // _ACROSS)
-    handles = [Patch(color="#B8BEC5", alpha=0.75, label="prior"), Patch(color="#0072B2", alpha=0.55, label="posterior")]
-    figure = new_figure(1.55 * max(rows, 1) + 0.1, fit, f"{fit.model.name}: priors and posteriors", legend=handles)
-    grid = list(figure.subplots(max(rows, 1), _ACROSS, squeeze=False).ravel())
-    for axes in grid[len(after) :]:
-        axes.set_axis_off()
-    for axes, (name, drawn) in zip(grid, after.items(), strict=False):
-        early, late = before[name].ravel(), drawn.ravel()
-        low, high = np.quantile(early, [0.005, 0.995])
-        reach = (min(low, float(np.quantile(late, 0.001))), max(high, float(np.quantile(late, 0.999))))
-        axes.hist(early, bins=np.linspace(*reach, 41), density=True, color="#B8BEC5", alpha=0.75)
-        inner = np.quantile(late, [0.001, 0.999])
-        bins = np.linspace(*inner, 31) if np.ptp(inner) > 0 else 10
-        axes.hist(late, bins=bins, density=True, histtype="stepfilled", color="#0072B2", alpha=0.55)
-        axes.set_xlim(*reach)
-        tidy(axes, grid="").set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=4)
-        axes.set_title(_broken(name), size=SMALL, pad=3)
-    return figure
-
-
-def _broken(name: str) -> str:
+def broken(name: str) -> str:
     """A parameter's name over its labels, cut to what a small panel holds."""
     head, _, labels = name.partition("[")
     labels = labels.removesuffix("]")
@@ -126,7 +81,7 @@ def diagnostics(fit: Fit) -> Figure:
         row, column = divmod(i, _ACROSS)
         axes = figure.add_subplot(grid[1 + row, 3 * column : 3 * column + 3])
         _ranks(axes, every[name])
-        axes.set_title(_broken(name), size=SMALL, pad=3)
+        axes.set_title(broken(name), size=SMALL, pad=3)
     return figure
 
 
@@ -169,7 +124,7 @@ def _energy(axes: Axes, fit: Fit) -> None:
     energy = stats_["energy"].transpose("chain", "draw").to_numpy()
     centred, steps = (energy - energy.mean()).ravel(), np.diff(energy, axis=1).ravel()
     reach = np.quantile(np.abs(np.concatenate([centred, steps])), 0.995)
-    bins = np.linspace(-reach, reach, 41)
+    bins = np.linspace(-reach, reach, 41).tolist()
     axes.hist(centred, bins=bins, density=True, color="#B8BEC5", alpha=0.8, label="energy")
     axes.hist(steps, bins=bins, density=True, histtype="step", color="#0072B2", linewidth=1.6, label="its steps")
     tidy(axes, grid="").set_yticks([])

@@ -12,17 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from progression.checking import PriorCheck
 from progression.fitted import Fit
 from progression.outcomes import Outcome
 from progression.plots_style import (
     INK,
-    MARKED,
     MEDIUM,
     SMALL,
     arm_colour,
     in_time_unit,
-    message,
     new_figure,
     outcome_axis,
     shortened,
@@ -125,11 +122,11 @@ def _band(axes: Axes, fit: Fit, months: np.ndarray, q: np.ndarray, colour: str, 
                 linewidth=0,
                 zorder=1,
             )
-        axes.hlines(q[2], times - wide, times + wide, color=colour, linewidth=1.4, zorder=2)
+        axes.hlines(q[2], times - wide, times + wide, color=colour, linewidth=1.8, zorder=2)
     else:
         axes.fill_between(times, q[0], q[4], color=colour, alpha=0.18, linewidth=0, zorder=1)
         axes.fill_between(times, q[1], q[3], color=colour, alpha=0.3, linewidth=0, zorder=1)
-        axes.plot(times, q[2], color=colour, linewidth=1.3, zorder=2)
+        axes.plot(times, q[2], color=colour, linewidth=1.8, zorder=5)
 
 
 def _points(
@@ -142,18 +139,24 @@ def _points(
     )
     axes.plot(times, value, color=colour, linewidth=line, alpha=alpha, zorder=3)
     # An empty line that may leave its axes has an endless extent, which no layout can hold.
-    if (~censored).any():
-        seen = dict(markersize=size, alpha=alpha, zorder=4, clip_on=False)
-        axes.plot(times[~censored], value[~censored], "o", color=colour, **seen)
+    seen = ~censored
+    if seen.any():
+        axes.plot(times[seen], value[seen], "o", color=colour, markersize=size, alpha=alpha, zorder=4, clip_on=False)
     if censored.any():
-        below = dict(markersize=size + 2, zorder=4, clip_on=False)
-        axes.plot(times[censored], value[censored], "v", markerfacecolor="white", markeredgecolor=colour, **below)
+        below, open_ = size + 2, {"markerfacecolor": "white", "markeredgecolor": colour}
+        axes.plot(times[censored], value[censored], "v", markersize=below, zorder=4, clip_on=False, **open_)  # type: ignore[arg-type]
+
+
+def _panels_a_row(sizes: list[int]) -> int:
+    """The fewest panels side by side that need no more rows than the most would."""
+    rows = [sum(-(-size // width) for size in sizes) for width in range(1, _PANELS_A_ROW + 1)]
+    return max(rows.index(min(rows)) + 1, min(3, max(sizes)))
 
 
 def _one_by_one(fit: Fit, parts: list[_Drawn], predicted: xr.Dataset, months: np.ndarray, by_visit: bool) -> Figure:
     cohort = fit.cohort
     members = {arm: list(cohort.subjects.index[cohort.subjects["arm"] == arm]) for arm in cohort.arms}
-    across = min(_PANELS_A_ROW, max(len(own) for own in members.values()))
+    across = _panels_a_row([len(own) for own in members.values()])
     plan = [
         (part, arm, own[i : i + across])
         for part in parts
@@ -197,7 +200,7 @@ def _together(fit: Fit, parts: list[_Drawn], predicted: xr.Dataset, months: np.n
     grid = figure.subplots(len(parts), len(cohort.arms), squeeze=False, sharex=True)
     arm_of = cohort.subjects["arm"]
     fresh = np.array(predicted["subject"])
-    for row, part in zip(grid, parts, strict=True):
+    for row, part, last in zip(grid, parts, [False] * (len(parts) - 1) + [True], strict=True):
         bands = {arm: _quantiles(part, predicted, months, list(fresh[i * _NEW_PATIENTS : (i + 1) * _NEW_PATIENTS]))
                  for i, arm in enumerate(cohort.arms)}  # fmt: skip
         edges = np.concatenate([q[[0, 4]].ravel() for q in bands.values()])
@@ -207,7 +210,7 @@ def _together(fit: Fit, parts: list[_Drawn], predicted: xr.Dataset, months: np.n
                 _points(axes, fit, one, line=0.7, size=2, colour=INK, alpha=0.3)
             _band(axes, fit, months, bands[arm], arm_colour(cohort, arm), by_visit)
             outcome_axis(tidy(axes), part.outcome, part.rows["value"].to_numpy(), edges, upper=part.upper)
-            time_axis(axes, cohort, _ticks(fit, months, by_visit), named=row is grid[-1])
+            time_axis(axes, cohort, _ticks(fit, months, by_visit), named=last)
             heading = f"{shortened(arm, 34)} (n = {own['subject'].nunique()})"
             axes.set_title(heading, size=MEDIUM, color=arm_colour(cohort, arm), weight="bold")
             if column:
@@ -230,62 +233,3 @@ def _legend(parts: list[_Drawn], whose: str, by_visit: bool) -> list[Line2D | Pa
         Patch(color=_KEY, alpha=0.6, linewidth=0, label=f"{whose} ({shape}): 50 %, line at the median"),
         Patch(color=_KEY, alpha=0.25, linewidth=0, label="90 %"),
     ]
-
-
-def prior_implies(prior_check: PriorCheck) -> Figure:
-    """What the priors alone imply for the outcome at each visit, before any data.
-
-    Parameters
-    ----------
-    prior_check : PriorCheck
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each outcome and arm: median, 50 % and 95 % intervals by visit; dashed lines at the ends of the
-        scale, and the share of implied values that lie beyond them.
-    """
-    fit, table = prior_check.fit, prior_check.table
-    cohort = fit.cohort
-    parts = _outcomes(fit)
-    handles = [
-        Line2D([], [], color=_KEY, linewidth=6, label="50 %"),
-        Line2D([], [], color=_KEY, linewidth=2, alpha=0.6, label="95 %"),
-        Line2D([], [], color=INK, linewidth=0.9, linestyle="--", label="end of the scale"),
-    ]
-    title = f"{fit.model.name}: what the priors imply before any data"
-    figure = new_figure(2.6 * len(parts) + 0.1, fit, title, legend=handles)
-    grid = figure.subplots(len(parts), len(cohort.arms), squeeze=False)
-    columns = ["2.5%", "25%", "50%", "75%", "97.5%"]
-    for row, part in zip(grid, parts, strict=True):
-        mine = table[table["outcome"] == part.outcome.name]
-        for column, (axes, arm) in enumerate(zip(row, cohort.arms, strict=True)):
-            own = mine[mine["arm"] == arm].sort_values("month")
-            if own.empty:
-                message(axes, "no rows")
-                continue
-            times = in_time_unit(cohort, own["month"].to_numpy())
-            q = own[columns].to_numpy().T
-            colour = arm_colour(cohort, arm)
-            axes.vlines(times, q[0], q[4], color=colour, linewidth=2, alpha=0.45)
-            axes.vlines(times, q[1], q[3], color=colour, linewidth=6, alpha=0.8)
-            axes.plot(times, q[2], "o", color="white", markeredgecolor=colour, markersize=5)
-            ends = mine[columns].to_numpy()
-            tidy(axes)
-            if part.outcome.positive:
-                outcome_axis(axes, part.outcome, ends)
-            for bound in (part.outcome.lower, part.outcome.upper):
-                if bound is not None:
-                    axes.axhline(bound, color=INK, linestyle=(0, (4, 3)), linewidth=0.9)
-            off = float(own["share off the scale"].mean())
-            bounded = part.outcome.lower is not None or part.outcome.upper is not None
-            beyond = f"; {100 * off:.0f} % off the scale" if bounded else ""
-            axes.set_title(shortened(arm, 30) + beyond, size=MEDIUM, color=MARKED if off > 0.05 else INK)
-            axes.margins(x=0.08)
-            time_axis(axes, cohort, own["month"].to_numpy(), named=row is grid[-1])
-            if not column:
-                axes.set_ylabel(shortened(part.outcome.title, 34), size=SMALL)
-        limits = [axes.get_ylim() for axes in row if axes.axison]
-        for axes in row:
-            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-    return figure

@@ -16,8 +16,8 @@ from progression.fitted import Fit, provenance
 from progression.outcomes import Outcome
 from progression.units import months_per
 
-# Okabe and Ito (2008), told apart by colour-blind readers; the control is grey. Red is kept for what failed.
-ARM_COLOURS = ("#5F6368", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+# After Okabe and Ito (2008), the orange darkened for text; the control is grey, and red is kept for what failed.
+ARM_COLOURS = ("#5F6368", "#0072B2", "#D17F00", "#009E73", "#CC79A7", "#56B4E9")
 FAILED, MARKED, INK, FAINT = "#C62828", "#8A4B00", "#222222", "#D9DCE0"
 SMALL, MEDIUM, LARGE = 8.5, 10.0, 12.0
 WIDTH = 9.6  # inches: a page of about 1000 pixels shows it without shrinking
@@ -79,8 +79,10 @@ def new_figure(height: float, fit: Fit, title: str, *, legend: Sequence[Artist] 
 
 def _columns(legend: Sequence[Artist]) -> int:
     """How many entries go side by side within the width of the page."""
-    longest = max((len(str(one.get_label())) for one in legend), default=1)
-    return max(1, min(len(legend), int(WIDTH / (0.072 * longest + 0.6))))
+    widths = [0.068 * len(str(one.get_label())) + 0.6 for one in legend]
+    if sum(widths) < WIDTH:
+        return max(len(widths), 1)
+    return max(1, int(WIDTH / max(widths)))
 
 
 def tidy(axes: Axes, *, grid: str = "y") -> Axes:
@@ -154,7 +156,7 @@ def log_ticks(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     decades = np.log10(high / low)
-    marks = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 2 else (1.0, 2.0, 5.0)
+    marks: tuple[float, ...] = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 2 else (1.0, 2.0, 5.0)
     if decades < 0.7:
         marks = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
     axis.set_major_locator(LogLocator(base=10, subs=marks, numticks=30))

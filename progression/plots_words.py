@@ -77,20 +77,9 @@ def components(contrast: Contrast) -> list[Component]:
             better = ">" if estimand.benefit == "higher" else "<"
             labelled = {key: value for key, value in known.items() if key in contrast.draws[estimand.name].dims}
             probability = contrast.probability(better, estimand.null, estimand=estimand.name, **labelled)
-        arm = str(known.get("active_arm", known.get("arm", "")))
-        found.append(
-            Component(
-                index,
-                estimand,
-                draws,
-                what,
-                direction,
-                _benefit(estimand, direction),
-                arm,
-                spreads[estimand.scale, estimand.unit],
-                probability,
-            )
-        )
+        arm, meaning = str(known.get("active_arm", known.get("arm", ""))), _benefit(estimand, direction)
+        spread = spreads[estimand.scale, estimand.unit]
+        found.append(Component(index, estimand, draws, what, direction, meaning, arm, spread, probability))
     return found
 
 
@@ -131,7 +120,8 @@ def rounded(value: float, spread: float | None = None) -> str:
 
 def share(value: float, mcse: float = 0.0) -> str:
     """A probability with the digits that its Monte Carlo error leaves; never a bare 0 or 1."""
-    places = 2 if mcse > 0.002 else 3
+    # A third digit only near the ends, where it matters, and where it is known.
+    places = 3 if mcse <= 0.002 and min(value, 1 - value) < 0.01 else 2
     edge = 10.0**-places
     if value > 1 - edge / 2:
         return f"> {1 - edge:.{places}f}"

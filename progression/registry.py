@@ -53,18 +53,13 @@ class Models(Mapping[str, Model]):
     def __repr__(self) -> str:
         table = [("model", "outcomes", "primary estimand", "what it is"), *self.rows()]
         widths = [max(len(row[i]) for row in table) for i in range(3)]
-        lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]])
-            for row in table
-        ]
+        lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in table]
         return "\n".join([lines[0], "-" * min(110, max(map(len, lines))), *lines[1:]])
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows()
-        )
+        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows())
         head = "".join(f"<th>{cell}</th>" for cell in ("model", "outcomes", "primary estimand", "what it is"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -112,13 +107,9 @@ def _shelves() -> dict[str, Model]:
         try:
             shelf = point.load()
             names = getattr(shelf, "__all__", None) or vars(shelf)
-            members = [
-                value for value in (getattr(shelf, name) for name in list(names)) if isinstance(value, Model)
-            ]
+            members = [value for value in (getattr(shelf, name) for name in list(names)) if isinstance(value, Model)]
         except Exception as error:  # somebody else's package: whatever it raises must not stop ours
-            warnings.warn(
-                f"the shelf of models {point.value!r} cannot be loaded and is skipped: {error}", stacklevel=3
-            )
+            warnings.warn(f"the shelf of models {point.value!r} cannot be loaded and is skipped: {error}", stacklevel=3)
             continue
         for one in members:
             if one.name in found and found[one.name] is not one:

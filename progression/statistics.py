@@ -88,8 +88,7 @@ def slices(encoded: Encoded, arm_of: dict[str, str]) -> Iterator[Slice]:
     arms = np.array([arm_of[subject] for subject in encoded.coords["subject"]])
     for block, members in encoded.blocks.items():
         column = {
-            name: encoded.arrays[f"{block}_{name}"][1]
-            for name in ("subject", "month", "outcome", "lower", "upper")
+            name: encoded.arrays[f"{block}_{name}"][1] for name in ("subject", "month", "outcome", "lower", "upper")
         }
         for index, outcome in enumerate(members):
             for arm in encoded.coords["arm"]:

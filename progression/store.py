@@ -78,9 +78,7 @@ def read_tree(path: str | Path, *, kind: str) -> xr.DataTree:
     if tree.attrs.get("kind") != kind:
         raise StoreError(f"{path} is not a {kind} that progression saved (kind: {tree.attrs.get('kind')!r})")
     if tree.attrs.get("checksum") != checksum(tree):
-        raise StoreError(
-            f"{path} was altered or torn since it was saved: its checksum does not fit; write it again"
-        )
+        raise StoreError(f"{path} was altered or torn since it was saved: its checksum does not fit; write it again")
     return tree
 
 

@@ -114,9 +114,7 @@ def test_frames_are_copies_and_the_record_is_frozen() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(order=st.permutations(range(6)), people=st.permutations(range(3)), columns=st.permutations(range(5)))
-def test_order_of_rows_and_columns_does_not_matter(
-    order: list[int], people: list[int], columns: list[int]
-) -> None:
+def test_order_of_rows_and_columns_does_not_matter(order: list[int], people: list[int], columns: list[int]) -> None:
     visits, subjects, events = tables()
     cohort = Cohort.from_table(
         visits.iloc[order, columns], subjects.iloc[people], events=events[::-1], time_unit="weeks",
@@ -303,9 +301,7 @@ def test_large_cohort_is_quick() -> None:
             "frs": rng.integers(0, 49, 7 * n),
         }
     )
-    subjects = pd.DataFrame(
-        {"subject": ids, "arm": rng.choice(["control", "drug"], n), "age": rng.normal(60, 8, n)}
-    )
+    subjects = pd.DataFrame({"subject": ids, "arm": rng.choice(["control", "drug"], n), "age": rng.normal(60, 8, n)})
     began = time.perf_counter()
     Cohort.from_table(visits, subjects, time_unit="weeks", outcomes=[FRS], covariates=["age"])
     assert time.perf_counter() - began < 2
@@ -315,9 +311,7 @@ def test_large_cohort_is_quick() -> None:
 
 
 def test_faults_are_grouped_in_the_message_only() -> None:
-    faults = [
-        Fault(what="bad", remedy="mend it", column="y", subject=str(i), row=i, value=i) for i in range(1, 20)
-    ]
+    faults = [Fault(what="bad", remedy="mend it", column="y", subject=str(i), row=i, value=i) for i in range(1, 20)]
     error = CohortError([*faults, Fault(what="other", remedy="Look", table="file")])
     lines = str(error).splitlines()
     assert len(lines) == 3
@@ -338,8 +332,7 @@ def test_errors_cross_processes() -> None:
 
 def test_suggest() -> None:
     assert (
-        suggest("als_slop", ["als_slope", "sle_crp"])
-        == "; did you mean 'als_slope'? There are: 'als_slope', 'sle_crp'"
+        suggest("als_slop", ["als_slope", "sle_crp"]) == "; did you mean 'als_slope'? There are: 'als_slope', 'sle_crp'"
     )
     assert suggest("x", ["als_slope"]) == "; there are: 'als_slope'"
     assert suggest("x", []) == "; there are none"
@@ -360,9 +353,7 @@ def test_contradictory_outcome_is_refused(facts: dict, what: str) -> None:
 
 
 def test_outcome_survives_json() -> None:
-    outcome = Outcome(
-        "y", items=("a", "b"), exclusive_items=(("a", "b"),), lower=0, upper=4, unit="points", label="Y"
-    )
+    outcome = Outcome("y", items=("a", "b"), exclusive_items=(("a", "b"),), lower=0, upper=4, unit="points", label="Y")
     assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
     assert outcome.title == "Y (points)"
     with pytest.raises(TypeError):

@@ -302,7 +302,7 @@ def test_simulated_joints_have_the_truth_they_state(index: int, name: str) -> No
             share = 1 / (1 + np.exp(-(odds + truth["joints_sd_patient"][index] * nodes)))
             mean = 28 * float(weights @ share)
             d = truth["joints_overdispersion"][index]
-            within = 28 * share * (1 - share) * (1 + 27 * d / (1 + d))
+            within = 28 * share * (1 - share) * (1 + 27 * d)
             variance = float(weights @ within) + float(weights @ (28 * share - mean) ** 2)
             own = visits.loc[(visits["month"] == month).to_numpy() & (treated == on), name]
             assert near(own.mean(), mean, 4 * np.sqrt(variance / 6000))

@@ -61,9 +61,7 @@ class Bad:
     count: int | None = 1
 
 
-def bad(
-    name: str, attempt: Callable[[], Any], what: str, remedy: str, *, count: int | None = 1, **where: Any
-) -> Bad:
+def bad(name: str, attempt: Callable[[], Any], what: str, remedy: str, *, count: int | None = 1, **where: Any) -> Bad:
     return Bad(name, attempt, what, remedy, where, count)
 
 
@@ -242,9 +240,7 @@ CASES = [*STRUCTURE, *IDS, *TIME, *VALUES, *SUBJECTS]
 
 def _matches(fault: Fault, case: Bad) -> bool:
     where = all(getattr(fault, name) == expected for name, expected in case.where.items())
-    return (
-        where and case.what in fault.what and case.remedy in f"{fault.remedy[:1].upper()}{fault.remedy[1:]}"
-    )
+    return where and case.what in fault.what and case.remedy in f"{fault.remedy[:1].upper()}{fault.remedy[1:]}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -294,9 +290,7 @@ def test_all_faults_come_at_once() -> None:
 
 def test_all_tables_are_looked_at_when_one_is_broken() -> None:
     with pytest.raises(CohortError) as caught:
-        read(
-            pd.DataFrame(), pd.DataFrame({"id": [1]}), events=pd.DataFrame({"subject": ["A"], "kind": ["x"]})
-        )
+        read(pd.DataFrame(), pd.DataFrame({"id": [1]}), events=pd.DataFrame({"subject": ["A"], "kind": ["x"]}))
     assert [fault.table for fault in caught.value.faults] == ["visits", "subjects", "events"]
 
 
@@ -455,9 +449,12 @@ def test_missing_marks_may_be_declared() -> None:
 
 
 def test_declared_decimal_commas() -> None:
-    assert read(table(crp=["0,8", "<0,5", "1", "2"]), outcomes=["crp"], decimal=",").visits[
-        "crp"
-    ].tolist() == [0.8, 0.5, 1, 2]
+    assert read(table(crp=["0,8", "<0,5", "1", "2"]), outcomes=["crp"], decimal=",").visits["crp"].tolist() == [
+        0.8,
+        0.5,
+        1,
+        2,
+    ]
 
 
 def test_subject_level_numbers_are_no_outcomes() -> None:
@@ -487,9 +484,7 @@ def test_arm_codes_get_labels_control_first() -> None:
 
 def test_death_after_the_last_visit_and_on_its_day() -> None:
     cohort = read(table(), people(event=["death", "stopped"], event_time=[4, 2], end_of_follow_up=[4, 30]))
-    assert cohort.subjects["event_month"].tolist() == pytest.approx(
-        [4 * 7 / (365.25 / 12), 2 * 7 / (365.25 / 12)]
-    )
+    assert cohort.subjects["event_month"].tolist() == pytest.approx([4 * 7 / (365.25 / 12), 2 * 7 / (365.25 / 12)])
 
 
 def test_a_subject_in_another_unit_is_a_warning_not_a_fault() -> None:

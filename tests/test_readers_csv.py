@@ -103,9 +103,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "what", "remedy", "where"), REFUSED, ids=[case[0] for case in REFUSED]
-)
+@pytest.mark.parametrize(("name", "content", "what", "remedy", "where"), REFUSED, ids=[case[0] for case in REFUSED])
 def test_refused(tmp_path: Path, name: str, content: bytes, what: str, remedy: str, where: dict) -> None:
     path = write(tmp_path, content)
     outcomes = (

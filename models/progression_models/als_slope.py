@@ -28,11 +28,7 @@ def change_difference(posterior: xr.Dataset, facts: Facts, *, month: float) -> x
 
 
 def slope(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
-    effect = (
-        posterior["slope_effect"]
-        .rename(active_arm="arm")
-        .reindex(arm=list(facts.cohort.arms), fill_value=0.0)
-    )
+    effect = posterior["slope_effect"].rename(active_arm="arm").reindex(arm=list(facts.cohort.arms), fill_value=0.0)
     return posterior["mean_slope"] + effect
 
 
@@ -96,9 +92,7 @@ def als_slope(data: Any, prior: Any) -> None:
 
     score = data.score
     expected_slope = (
-        mean_slope
-        + parts.linear(data.on_arm, slope_effect)
-        + parts.linear(data.covariates, slope_coefficient)
+        mean_slope + parts.linear(data.on_arm, slope_effect) + parts.linear(data.covariates, slope_coefficient)
     )
     slope = parts.subject_effect("slope", expected_slope, sd_slope,
                                  estimate=score.slope, precision=score.sxx / sd_residual**2)  # fmt: skip

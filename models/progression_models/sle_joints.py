@@ -12,9 +12,7 @@ from progression.outcomes import Outcome
 
 from progression_models import parts
 
-TENDER = Outcome(
-    "tender_joints", unit="joints", label="tender joints", lower=0, integer=True, higher_is_better=False
-)
+TENDER = Outcome("tender_joints", unit="joints", label="tender joints", lower=0, integer=True, higher_is_better=False)
 SWOLLEN = Outcome(
     "swollen_joints", unit="joints", label="swollen joints", lower=0, integer=True, higher_is_better=False
 )
@@ -24,9 +22,7 @@ def _inverse_logit(x: xr.DataArray) -> xr.DataArray:
     return 1 / (1 + np.exp(-x))
 
 
-def _share(
-    posterior: xr.Dataset, *, arm_effect: xr.DataArray | float = 0.0, visits: bool = True
-) -> xr.DataArray:
+def _share(posterior: xr.Dataset, *, arm_effect: xr.DataArray | float = 0.0, visits: bool = True) -> xr.DataArray:
     """Mean share of the assessed joints that are active, averaged over patients."""
     location = posterior["mean_level"] + (posterior["time_course"] if visits else 0.0) + arm_effect
     return parts.population_mean(_inverse_logit, location, posterior["sd_patient"])

@@ -57,9 +57,8 @@ def simulated_sle(
     joints_sd_patient : (float, float)
         Spread of the log odds between patients, tender and swollen.
     joints_overdispersion : (float, float)
-        Tender and swollen: the beta distribution of a visit's share has its two parameters sum to
-        1/overdispersion, so that two joints of one visit correlate by overdispersion / (1 + overdispersion).
-        At 0 the counts are binomial.
+        Tender and swollen: the correlation of two joints of one patient at one visit, from 0 (binomial counts) to
+        below 1.
     joints : int
         Joints assessed.
     activity : float
@@ -126,7 +125,8 @@ def simulated_sle(
         share = 1 / (1 + np.exp(-odds))
         spread = joints_overdispersion[index]
         if spread > 0:
-            share = rng.beta(share / spread, (1 - share) / spread)
+            concentration = 1 / spread - 1
+            share = rng.beta(share * concentration, (1 - share) * concentration)
         values[name] = rng.binomial(joints, share)
 
     subject = np.array([f"{arm[0].upper()}{i + 1}" for arm, size in zip(ARMS, n, strict=True) for i in range(size)])

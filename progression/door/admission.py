@@ -57,9 +57,7 @@ def admit(visits: Any, subjects: Any, events: Any, wanted: Wanted) -> Admitted:
     opened = _open(visits, "visits", ("subject", "time", *named), (*VISIT, *SUBJECT), wanted, ledger)
     home = _open(subjects, "subjects", ("subject",), SUBJECT, wanted, ledger) if has_subjects else None
     happened = (
-        _open(events, "events", ("subject", "time", "kind"), EVENT, wanted, ledger)
-        if events is not None
-        else None
+        _open(events, "events", ("subject", "time", "kind"), EVENT, wanted, ledger) if events is not None else None
     )
     tables = [each for each in (opened, home, happened) if each is not None]
     _unmapped(tables, wanted, ledger)
@@ -84,9 +82,7 @@ def admit(visits: Any, subjects: Any, events: Any, wanted: Wanted) -> Admitted:
         read = numbers(opened.frame["time"], decimal=wanted.decimal, missing=wanted.missing)
         month = read.value * per
         ledger.take(opened, "time", read.spots)
-        ledger.faults += time_faults(
-            opened, read.value, month, values[[o.name for o in outcomes]], wanted.time_unit
-        )
+        ledger.faults += time_faults(opened, read.value, month, values[[o.name for o in outcomes]], wanted.time_unit)
         ledger.faults += unit_fault(opened, "time", wanted.time_unit)
     if "visit" in opened:
         values["visit"] = pd.array(texts(opened.frame["visit"], missing=wanted.missing).tolist(), dtype="str")
@@ -125,11 +121,7 @@ def _unmapped(tables: Sequence[Opened], wanted: Wanted, ledger: Ledger) -> None:
         if user not in present and user not in reported and tables and not asked_for:
             ledger.faults.append(missing_column(user, present, "visits", std=std))
     for name in wanted.covariates:
-        if (
-            tables
-            and not any(name in each for each in tables[:2])
-            and wanted.columns.get(name, name) not in reported
-        ):
+        if tables and not any(name in each for each in tables[:2]) and wanted.columns.get(name, name) not in reported:
             table = tables[min(1, len(tables) - 1)].table
             if name not in wanted.columns:
                 ledger.faults.append(missing_column(name, present, table))
@@ -161,14 +153,10 @@ def _subjects(
         table = gathered.tables["arm"]
         ledger.faults += [table.fault("arm", None, what, remedy, value) for what, remedy, value in whole]
     else:
-        declared = (
-            list(wanted.arms.values()) if isinstance(wanted.arms, Mapping) else list(wanted.arms or ["all"])
-        )
+        declared = list(wanted.arms.values()) if isinstance(wanted.arms, Mapping) else list(wanted.arms or ["all"])
         if len(declared) != 1:
             what = "arms= names several arms, but no table has a column of arms"
-            ledger.faults.append(
-                (home or opened).fault("arm", None, what, "Say which it is with columns={'arm': ...}")
-            )
+            ledger.faults.append((home or opened).fault("arm", None, what, "Say which it is with columns={'arm': ...}"))
         arms = (str(declared[0]).strip(),)
         labels = np.full(len(frame), arms[0], dtype=object)
     ledger.faults += onset_faults(frame, gathered, labels, arms) + event_faults(frame, gathered)

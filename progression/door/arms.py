@@ -42,13 +42,9 @@ def settle_arms(
     codes = [_code(cell) for cell in cells]
     distinct = sorted({code for code in codes if code is not None}, key=natural)
     mapping = (
-        {_code(code) or "": str(label).strip() for code, label in arms.items()}
-        if isinstance(arms, Mapping)
-        else None
+        {_code(code) or "": str(label).strip() for code, label in arms.items()} if isinstance(arms, Mapping) else None
     )
-    declared = (
-        tuple(dict.fromkeys(mapping.values())) if mapping else tuple(str(a).strip() for a in arms or ())
-    )
+    declared = tuple(dict.fromkeys(mapping.values())) if mapping else tuple(str(a).strip() for a in arms or ())
     whole: list[tuple[str, str, object]] = []
     label_of: dict[str, str]
     unknown: dict[str, str] = {}
@@ -86,9 +82,7 @@ def settle_arms(
         if own is None:
             spots.append((at, "the subject has no arm", "Fill it in"))
         elif own in unknown:
-            spots.append(
-                (at, f"the arm is not among arms={unknown[own]}", "Add it to arms=, or correct the cell")
-            )
+            spots.append((at, f"the arm is not among arms={unknown[own]}", "Add it to arms=, or correct the cell"))
     labels = np.array([None if code is None else label_of[code] for code in codes], dtype=object)
     if declared:
         return labels, declared, spots, whole
@@ -97,9 +91,7 @@ def settle_arms(
     if len(found) > 1 and len(control) != 1 and not whole:
         what = "there are several arms, and which is the control is not said"
         listed = ", ".join(repr(label) for label in found)
-        whole.append(
-            (what, f"Give arms=[...] with the control first; the labels are {listed}", ", ".join(found))
-        )
+        whole.append((what, f"Give arms=[...] with the control first; the labels are {listed}", ", ".join(found)))
     return labels, tuple(control[:1] + [label for label in found if label not in control[:1]]), spots, whole
 
 
@@ -114,18 +106,10 @@ def _empty_arms(declared: Sequence[str], label_of: Mapping[str, str]) -> list[tu
 def _mapping(groups: Mapping[str, Sequence[str]], *, coded: bool) -> str:
     """Write the mapping the user may copy."""
     if coded:
-        names = ["control"] + (
-            ["treated"] if len(groups) == 2 else [f"treated {i}" for i in range(1, len(groups))]
-        )
-        pairs = [
-            f"{code!r}: {name!r}"
-            for name, group in zip(names, groups.values(), strict=False)
-            for code in group
-        ]
+        names = ["control"] + (["treated"] if len(groups) == 2 else [f"treated {i}" for i in range(1, len(groups))])
+        pairs = [f"{code!r}: {name!r}" for name, group in zip(names, groups.values(), strict=False) for code in group]
         return f"Say which is which, control first, for instance arms={{{', '.join(pairs)}}}"
-    ordered = sorted(
-        groups.values(), key=lambda group: group[0].strip().casefold() not in CONTROL_WORDS | {"no"}
-    )
+    ordered = sorted(groups.values(), key=lambda group: group[0].strip().casefold() not in CONTROL_WORDS | {"no"})
     pairs = [f"{code!r}: {group[0].strip()!r}" for group in ordered for code in group]
     return f"If they are one, write arms={{{', '.join(pairs)}}}, the control first"
 

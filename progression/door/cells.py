@@ -58,11 +58,7 @@ def numbers(
     n, none = len(column), np.zeros(len(column), bool)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
-    if (
-        pd.api.types.is_numeric_dtype(column)
-        and not pd.api.types.is_bool_dtype(column)
-        and column.dtype.kind != "c"
-    ):
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and column.dtype.kind != "c":
         value = column.to_numpy(dtype=float, na_value=np.nan)
         spots = [] if infinite else [(int(row), *INFINITY) for row in np.flatnonzero(np.isinf(value))]
         return Numbers(

@@ -23,9 +23,7 @@ def is_death(event: object) -> bool:
     return word in {"died", "dead", "deceased"} or word.startswith("death")
 
 
-def onset_faults(
-    frame: pd.DataFrame, gathered: Gathered, arm: np.ndarray, arms: Sequence[str]
-) -> list[Fault]:
+def onset_faults(frame: pd.DataFrame, gathered: Gathered, arm: np.ndarray, arms: Sequence[str]) -> list[Fault]:
     """Check the intervals in which antibodies appeared."""
     have = [column for column in ("onset_lower", "onset_upper") if column in frame]
     if not have:
@@ -33,9 +31,7 @@ def onset_faults(
     if len(have) == 1:
         other = "onset_upper" if have == ["onset_lower"] else "onset_lower"
         what = f"{have[0]} is there without {other}: onset is known to lie between two visits"
-        return [
-            gathered.tables[have[0]].fault(have[0], None, what, f"Give {other} too ('inf' where never seen)")
-        ]
+        return [gathered.tables[have[0]].fault(have[0], None, what, f"Give {other} too ('inf' where never seen)")]
     lower, upper = frame["onset_lower"].to_numpy(), frame["onset_upper"].to_numpy()
     faults: list[Fault] = []
 
@@ -115,9 +111,7 @@ def event_faults(frame: pd.DataFrame, gathered: Gathered) -> list[Fault]:
                     )
                 )
         elif str(name).casefold() in _NOT_AN_EVENT:
-            remedy = (
-                "Write what happened ('death'), or leave it empty; last contact goes into end_of_follow_up"
-            )
+            remedy = "Write what happened ('death'), or leave it empty; last contact goes into end_of_follow_up"
             spots.append((at, "this does not say which event", remedy))
         elif np.isnan(month[at]):
             spots.append((at, "an event without its time", "Give event_time"))

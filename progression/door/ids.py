@@ -85,9 +85,7 @@ def unknown_ids(visits: Opened, subjects: Opened) -> list[Fault]:
         what = f"the subject stands in the {visits.table} but not in the subjects table"
         remedy = "Add the subject to the subjects table, or take the rows out"
         if twin is not None:
-            what += (
-                f", which has {twin!r}: the same id, changed on the way (a spreadsheet drops leading zeros)?"
-            )
+            what += f", which has {twin!r}: the same id, changed on the way (a spreadsheet drops leading zeros)?"
             remedy = "Write the id alike in both tables; keep ids as text (dtype=str)"
         faults.append(visits.fault("subject", row, what, remedy))
     return faults
@@ -130,15 +128,11 @@ def _look_alikes(opened: Opened, ids: np.ndarray, distinct: Iterable[str]) -> tu
         if twin != each:
             row = int(np.flatnonzero(ids == each)[0])
             what = "the id looks the same as another's but is coded otherwise (accents composed or not)"
-            faults.append(
-                opened.fault("subject", row, what, "Write the two alike, or make them visibly different")
-            )
+            faults.append(opened.fault("subject", row, what, "Write the two alike, or make them visibly different"))
             continue
         twin = folded.setdefault(each.casefold(), each)
         if twin != each:
-            warnings.append(
-                f"{opened.table}: ids {twin!r} and {each!r} differ by case only: taken as two subjects"
-            )
+            warnings.append(f"{opened.table}: ids {twin!r} and {each!r} differ by case only: taken as two subjects")
     return faults, warnings
 
 

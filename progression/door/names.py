@@ -53,9 +53,7 @@ class Opened:
         """Return the name a column has in the user's table."""
         return self.names.get(column, column)
 
-    def fault(
-        self, column: str | None, row: int | None, what: str, remedy: str, value: object = None
-    ) -> Fault:
+    def fault(self, column: str | None, row: int | None, what: str, remedy: str, value: object = None) -> Fault:
         """Make the fault at a position (from 0) of the frame; None speaks of the whole column."""
         subject = None if row is None or self.ids is None else self.ids[row]
         if value is None and row is not None and column is not None and column in self.frame.columns:
@@ -103,15 +101,11 @@ def open_table(
     sources = {std: columns.get(std, std) for std in (*required, *optional, *columns)}
     if table != "visits":
         # one mapping serves all tables, and a second table may well use the standard name already
-        sources = {
-            std: std if user not in present and std in present else user for std, user in sources.items()
-        }
+        sources = {std: std if user not in present and std in present else user for std, user in sources.items()}
     # a column that was said to be one thing is not also what its own name says
     spoken_for = {user for std, user in columns.items() if std != user}
     sources = {
-        std: user
-        for std, user in sources.items()
-        if std in columns or user not in spoken_for or std in required
+        std: user for std, user in sources.items() if std in columns or user not in spoken_for or std in required
     }
     found = {std: user for std, user in sources.items() if user in present}
     claimed = set(found.values())
@@ -120,9 +114,7 @@ def open_table(
         if std in found:
             continue
         if std in required:
-            faults.append(
-                missing_column(user, [c for c in present if c not in claimed], table, frame, std=std)
-            )
+            faults.append(missing_column(user, [c for c in present if c not in claimed], table, frame, std=std))
         elif std in optional and std not in columns:
             alike = same_but_for(user, [c for c in present if c not in claimed])
             if alike and std in _HARMLESS:
@@ -155,9 +147,7 @@ def missing_column(
             column=wanted, value=", ".join(wide[:6]), table=table,
         )  # fmt: skip
     what = f"the column is missing{suggest(wanted, present)}"
-    return Fault(
-        what=what, remedy=f"Say which it is with columns={{{std!r}: ...}}", column=wanted, table=table
-    )
+    return Fault(what=what, remedy=f"Say which it is with columns={{{std!r}: ...}}", column=wanted, table=table)
 
 
 def same_but_for(wanted: str, present: Iterable[str]) -> str | None:
@@ -215,9 +205,7 @@ def _as_frame(data: Any, table: TableName) -> tuple[pd.DataFrame | None, Fault |
 def _structure(frame: pd.DataFrame, table: TableName) -> list[Fault]:
     names = list(frame.columns)
     if not names:
-        return [
-            Fault(what="the table is empty: it has no columns", remedy="Give one row a visit", table=table)
-        ]
+        return [Fault(what="the table is empty: it has no columns", remedy="Give one row a visit", table=table)]
     if any("\x00" in name for name in names):
         remedy = "Read the file again with encoding='utf-16'"
         return [

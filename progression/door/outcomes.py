@@ -32,15 +32,11 @@ def choose_outcomes(opened: Opened, wanted: Wanted, ledger: Ledger) -> tuple[Out
         if fixed or not numeric_looking(opened.frame[column]):
             aside.append(column)
         elif column != column.strip():
-            ledger.faults.append(
-                opened.fault(column, None, "the column's name has spaces around it", "Rename it")
-            )
+            ledger.faults.append(opened.fault(column, None, "the column's name has spaces around it", "Rename it"))
         else:
             chosen.append(Outcome(column))
     if aside:
-        ledger.warnings.append(
-            f"columns of the visits that are no outcome were left aside: {', '.join(aside)}"
-        )
+        ledger.warnings.append(f"columns of the visits that are no outcome were left aside: {', '.join(aside)}")
     if not chosen:
         what = "no column of the visits looks like an outcome"
         ledger.faults.append(opened.fault(None, None, what, "Name them with outcomes=[...]"))
@@ -51,14 +47,10 @@ def _fixed(opened: Opened, column: str) -> bool:
     """Tell whether a column never changes within subjects but differs between them, as an age does."""
     frame = pd.DataFrame({"id": opened.ids, "cell": texts(opened.frame[column])}).dropna()
     each = frame.groupby("id")["cell"].agg(["nunique", "size"])
-    return bool(
-        (each["nunique"] <= 1).all() and (each["size"] >= 2).sum() >= 2 and frame["cell"].nunique() > 1
-    )
+    return bool((each["nunique"] <= 1).all() and (each["size"] >= 2).sum() >= 2 and frame["cell"].nunique() > 1)
 
 
-def outcome_values(
-    opened: Opened, outcomes: Sequence[Outcome], wanted: Wanted, ledger: Ledger
-) -> pd.DataFrame:
+def outcome_values(opened: Opened, outcomes: Sequence[Outcome], wanted: Wanted, ledger: Ledger) -> pd.DataFrame:
     """Read the outcomes as numbers, with their flags of censoring, and check their facts."""
     columns: dict[str, np.ndarray] = {}
     how = {"decimal": wanted.decimal, "missing": wanted.missing}
@@ -94,9 +86,7 @@ def _items(opened: Opened, outcome: Outcome, total: np.ndarray, wanted: Wanted, 
     if not present:
         return
     if lacking := [item for item in outcome.items if item not in opened]:
-        ledger.warnings.append(
-            f"the sum of {outcome.name} was not checked: the table has no {', '.join(lacking)}"
-        )
+        ledger.warnings.append(f"the sum of {outcome.name} was not checked: the table has no {', '.join(lacking)}")
     items = {}
     for item in present:
         read = numbers(opened.frame[item], decimal=wanted.decimal, missing=wanted.missing)

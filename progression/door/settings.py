@@ -37,18 +37,13 @@ def check_settings(
     for name, (value, known) in choices.items():
         if not isinstance(value, str) or value not in known:
             faults.append(
-                _fault(
-                    name, value, f"this is not one of the choices{suggest(value, known)}", "Give one of them"
-                )
+                _fault(name, value, f"this is not one of the choices{suggest(value, known)}", "Give one of them")
             )
     if columns is not None and not (
-        isinstance(columns, Mapping)
-        and all(isinstance(each, str) for pair in columns.items() for each in pair)
+        isinstance(columns, Mapping) and all(isinstance(each, str) for pair in columns.items() for each in pair)
     ):
         what = "columns is not a mapping of text to text"
-        faults.append(
-            _fault("columns", columns, what, "Write columns={'subject': 'patient', 'time': 'week'}")
-        )
+        faults.append(_fault("columns", columns, what, "Write columns={'subject': 'patient', 'time': 'week'}"))
     if arms is not None:
         faults += _arms(arms)
     if faults:
@@ -102,9 +97,7 @@ def _arms(arms: object) -> list[Fault]:
     else:
         return [_fault("arms", arms, "arms is not a list of labels", "Write arms=['control', 'treated']")]
     if not labels:
-        return [
-            _fault("arms", arms, "arms is empty", "List the labels, the control first, or leave arms out")
-        ]
+        return [_fault("arms", arms, "arms is empty", "List the labels, the control first, or leave arms out")]
     faults = []
     for label in dict.fromkeys(labels):
         if not label:

@@ -36,9 +36,7 @@ class Gathered:
         return faults
 
 
-def gather(
-    visits: Opened, subjects: Opened | None, covariates: Sequence[str]
-) -> tuple[Gathered, list[Fault]]:
+def gather(visits: Opened, subjects: Opened | None, covariates: Sequence[str]) -> tuple[Gathered, list[Fault]]:
     """Collect the subject-level columns from the subjects table, or from the visits where it has none."""
     home = visits if subjects is None else subjects
     assert home.ids is not None
@@ -51,11 +49,7 @@ def gather(
     if subjects is not None:
         faults += _repeated(subjects, covariates)
     for column in dict.fromkeys((*SUBJECT, *covariates)):
-        here = (
-            subjects
-            if subjects is not None and column in subjects
-            else (visits if column in visits else None)
-        )
+        here = subjects if subjects is not None and column in subjects else (visits if column in visits else None)
         if here is None:
             continue
         key, first, more = _one_each(here, column, index, report=here is visits)
@@ -68,16 +62,12 @@ def gather(
             ):
                 what = f"the visits put the subject into another arm than the subjects table ({key[at]!r})"
                 faults.append(
-                    visits.fault(
-                        column, int(row[at]), what, "One subject has one arm: correct one of the tables"
-                    )
+                    visits.fault(column, int(row[at]), what, "One subject has one arm: correct one of the tables")
                 )
         cells = here.frame[column].astype(object).to_numpy()
         raw[column] = [cells[row] if row >= 0 else None for row in first]
         tables[column], rows[column] = here, first
-    frame = pd.DataFrame(
-        {c: pd.Series(cells, index=index, dtype=object) for c, cells in raw.items()}, index=index
-    )
+    frame = pd.DataFrame({c: pd.Series(cells, index=index, dtype=object) for c, cells in raw.items()}, index=index)
     return Gathered(raw=frame, tables=tables, rows=rows), faults
 
 
@@ -100,10 +90,7 @@ def subject_values(
         if column not in raw:
             continue
         cells = raw[column]
-        bools = (
-            cells.map(lambda cell: isinstance(cell, bool | np.bool_) or pd.isna(cell)).all()
-            and cells.notna().any()
-        )
+        bools = cells.map(lambda cell: isinstance(cell, bool | np.bool_) or pd.isna(cell)).all() and cells.notna().any()
         if bools:
             typed[column] = cells.map(lambda cell: np.nan if pd.isna(cell) else float(cell)).to_numpy(float)
         elif numeric_looking(cells):
@@ -116,9 +103,7 @@ def subject_values(
         if len(raw) > 1 and values.nunique() == 1 and len(values) == len(raw):
             what = "the covariate is constant: every subject has the same value"
             faults.append(
-                gathered.tables[column].fault(
-                    column, None, what, "Leave it out of covariates=", values.iloc[0]
-                )
+                gathered.tables[column].fault(column, None, what, "Leave it out of covariates=", values.iloc[0])
             )
     order = [*(column for column in SUBJECT if column != "event_time"), "event_month", *covariates]
     return pd.DataFrame({c: typed[c] for c in order if c in typed}, index=raw.index), faults
@@ -130,9 +115,7 @@ def _one_each(
     """Find each subject's one value of a column, the row it stands in, and the rows that say otherwise."""
     assert here.ids is not None
     key = texts(here.frame[column])
-    frame = pd.DataFrame({"id": here.ids, "key": key, "row": np.arange(len(key))}).dropna(
-        subset=["id", "key"]
-    )
+    frame = pd.DataFrame({"id": here.ids, "key": key, "row": np.arange(len(key))}).dropna(subset=["id", "key"])
     first = frame.drop_duplicates("id").set_index("id")
     faults: list[Fault] = []
     if report:
@@ -150,12 +133,7 @@ def _one_each(
         differing = frame[own != frame["key"]].drop_duplicates(["id", "key"])
         faults = here.faults(column, differing["row"], what, remedy)
     # where the cell is empty in all of a subject's rows, the first of them is the place to point at
-    anywhere = (
-        pd.DataFrame({"id": here.ids, "row": np.arange(len(key))})
-        .dropna()
-        .drop_duplicates("id")
-        .set_index("id")
-    )
+    anywhere = pd.DataFrame({"id": here.ids, "row": np.arange(len(key))}).dropna().drop_duplicates("id").set_index("id")
     row = first["row"].reindex(index).fillna(anywhere["row"]).fillna(-1).to_numpy(dtype=int)
     return [key[at] if at >= 0 else None for at in row], row, faults
 

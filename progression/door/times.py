@@ -51,18 +51,12 @@ def time_faults(
     """
     assert visits.ids is not None
     cells = visits.frame["time"]
-    absent = np.flatnonzero(
-        cells.isna().to_numpy() | (cells.astype(object).astype(str).str.strip() == "").to_numpy()
-    )
-    faults = visits.faults(
-        "time", absent, "the time of the visit is missing", "Fill it in, or delete the row"
-    )
+    absent = np.flatnonzero(cells.isna().to_numpy() | (cells.astype(object).astype(str).str.strip() == "").to_numpy())
+    faults = visits.faults("time", absent, "the time of the visit is missing", "Fill it in, or delete the row")
     frame = pd.DataFrame({"id": visits.ids, "raw": raw, "month": month, "row": np.arange(len(raw))}).dropna()
     faults += _duplicates(visits, frame, outcomes)
     span = frame.groupby("id")["month"].agg(["min", "max"])
-    long = span.index[
-        (span["max"] - span["min"] > _LONGEST_FOLLOW_UP) | (span.abs() > _LONGEST_LIFE).any(axis=1)
-    ]
+    long = span.index[(span["max"] - span["min"] > _LONGEST_FOLLOW_UP) | (span.abs() > _LONGEST_LIFE).any(axis=1)]
     last = frame.sort_values("month").drop_duplicates("id", keep="last").set_index("id")["row"]
     what = f"read in {time_unit}, this subject was followed for more than 40 years"
     return faults + visits.faults(
@@ -70,22 +64,16 @@ def time_faults(
     )
 
 
-def end_faults(
-    visits: Opened, month: np.ndarray, subjects: pd.DataFrame, events: pd.DataFrame
-) -> list[Fault]:
+def end_faults(visits: Opened, month: np.ndarray, subjects: pd.DataFrame, events: pd.DataFrame) -> list[Fault]:
     """Check that no visit comes after the subject's death or the end of follow-up."""
     assert visits.ids is not None
     ids = pd.Series(visits.ids)
     faults: list[Fault] = []
     died: dict[str, float] = {}
     if {"event", "event_month"} <= set(subjects.columns):
-        dead = subjects[
-            subjects["event"].map(lambda e: pd.notna(e) and is_death(e)) & subjects["event_month"].notna()
-        ]
+        dead = subjects[subjects["event"].map(lambda e: pd.notna(e) and is_death(e)) & subjects["event_month"].notna()]
         died.update((str(subject), float(when)) for subject, when in dead["event_month"].items())
-    for subject, when in events.loc[events["kind"].map(is_death), ["subject", "month"]].itertuples(
-        index=False
-    ):
+    for subject, when in events.loc[events["kind"].map(is_death), ["subject", "month"]].itertuples(index=False):
         died[subject] = min(when, died.get(subject, np.inf))
     if died:
         late = np.flatnonzero(month > ids.map(died).to_numpy(float, na_value=np.nan) + _ROUNDING)
@@ -96,9 +84,7 @@ def end_faults(
         end = ids.map(subjects["end_of_follow_up"]).to_numpy(float, na_value=np.nan)
         late = np.flatnonzero(month > end + _ROUNDING)
         what = "a visit after the subject's end_of_follow_up"
-        faults += visits.faults(
-            "time", late, what, "Correct one of the two, and check that both are in the same unit"
-        )
+        faults += visits.faults("time", late, what, "Correct one of the two, and check that both are in the same unit")
     return faults
 
 
@@ -140,9 +126,7 @@ def unit_warnings(ids: np.ndarray, month: np.ndarray) -> tuple[str, ...]:
     each = each[(each["n"] >= 2) & (each["step"] > 0)]
     if len(each) < 3:
         return ()
-    ratio = pd.DataFrame(
-        {"last": each["last"] / each["last"].median(), "step": each["step"] / each["step"].median()}
-    )
+    ratio = pd.DataFrame({"last": each["last"] / each["last"].median(), "step": each["step"] / each["step"].median()})
     odd = each.index[
         [
             bool(_unit_ratio(a)) and _unit_ratio(a) == _unit_ratio(b)
@@ -174,11 +158,7 @@ def follow_up_faults(visits: pd.DataFrame) -> list[Fault]:
         return []
     what = "no subject was seen at two times, so nothing can be said of change"
     value = "all visits are at one time" if visits["month"].nunique() <= 1 else "one visit a subject"
-    return [
-        Fault(
-            what=what, remedy="Give later visits, or a model that needs no slope", column="month", value=value
-        )
-    ]
+    return [Fault(what=what, remedy="Give later visits, or a model that needs no slope", column="month", value=value)]
 
 
 def _duplicates(visits: Opened, frame: pd.DataFrame, outcomes: pd.DataFrame) -> list[Fault]:

@@ -71,9 +71,7 @@ def outcome_spots(
             f"said to be below the detection limit, yet above it ({limit})",
             "Take the flag (or '<') away, or correct Outcome(detection_limit=...)",
         )
-    frame = pd.DataFrame(
-        {"seen": np.where(censored, np.nan, value), "limits": np.where(censored, value, np.nan)}
-    )
+    frame = pd.DataFrame({"seen": np.where(censored, np.nan, value), "limits": np.where(censored, value, np.nan)})
     columns = {
         "seen": pa.Column(float, seen, nullable=True),
         "limits": pa.Column(float, limits, nullable=True),
@@ -105,8 +103,7 @@ def item_spots(
         wrong |= both | neither
         one = f"exactly one of {first} and {second} is to be filled"
         spots[second] += [
-            (int(r), f"{one}, and both are", "Empty the one that does not apply")
-            for r in np.flatnonzero(both)
+            (int(r), f"{one}, and both are", "Empty the one that does not apply") for r in np.flatnonzero(both)
         ]
         spots[second] += [
             (int(r), f"{one}, and neither is", "Fill the one that applies") for r in np.flatnonzero(neither)
@@ -136,7 +133,5 @@ def _failures(frame: pd.DataFrame, columns: dict[str, pa.Column]) -> list[tuple[
         pa.DataFrameSchema(columns).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.drop_duplicates(["index", "check"])
-        return sorted(
-            (int(row), str(check)) for row, check in zip(cases["index"], cases["check"], strict=True)
-        )
+        return sorted((int(row), str(check)) for row, check in zip(cases["index"], cases["check"], strict=True))
     return []

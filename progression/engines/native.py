@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 import platform
 import re
 import zipfile
@@ -24,6 +25,8 @@ import numba
 import numpy as np
 import pymc as pm
 import pytensor
+from numba.core import serialize
+from numba.core.environment import Environment, lookup_environment
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from nutpie import _lib, compile_pymc
@@ -60,9 +63,7 @@ class Native(CompiledModel):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each variable."""
-        return {
-            name: tuple(shape) for name, shape in zip(self.plan["names"], self.plan["shapes"], strict=True)
-        }
+        return {name: tuple(shape) for name, shape in zip(self.plan["names"], self.plan["shapes"], strict=True)}
 
     @property
     def coords(self) -> dict[str, Any]:
@@ -80,9 +81,7 @@ class Native(CompiledModel):
         expand = _lib.ExpandFunc(n, plan["n_expanded"], self.address["expand"], self.table.ctypes.data, self)
         logp = _lib.LogpFunc(self.address["logp"], self.table.ctypes.data, self)
         dims = {name: [f"{name}_{i}" for i in range(len(shape))] for name, shape in self.shapes.items()}
-        sizes = {
-            dim: n for name, shape in self.shapes.items() for dim, n in zip(dims[name], shape, strict=True)
-        }
+        sizes = {dim: n for name, shape in self.shapes.items() for dim, n in zip(dims[name], shape, strict=True)}
         kinds = ["float64"] * len(dims)
         variables = _lib.PyVariable.new_variables(plan["names"], kinds, plan["shapes"], sizes, dims)
         start = np.asarray(plan["start"], float)
@@ -113,8 +112,8 @@ def compile_native(model: pm.Model, values: Mapping[str, np.ndarray], *, cache: 
         except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile):
             path.unlink(missing_ok=True)  # torn, or made by another build of numba: compile again
     plan, libraries = _compile(model)
-    if cache and all(_portable(library) for library in libraries.values()):
-        _write(path, plan, libraries)
+    if cache and _write(path, plan, libraries):
+        return _link(*_read(path), values)  # the very code that later processes run, so that results are the same
     return _link(plan, libraries, values)
 
 
@@ -229,33 +228,38 @@ def _table(data: Any, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, lis
     return np.array(entries, np.uintp), arrays
 
 
-def _write(path: Path, plan: Mapping[str, Any], libraries: Mapping[str, Any]) -> None:
+def _write(path: Path, plan: Mapping[str, Any], libraries: Mapping[str, Any]) -> bool:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        plan = {
-            **plan,
-            "imports": sorted({name for library in libraries.values() for name in _imports(library)}),
-        }
-        archive.writestr("plan.json", json.dumps(plan))
-        for kind, library in libraries.items():
-            _, _, (code, shared) = library.serialize_using_object_code()
-            archive.writestr(f"{kind}.o", code)
-            archive.writestr(f"{kind}.bc", shared)
     try:
+        with zipfile.ZipFile(buffer, "w") as archive:
+            names = sorted({name for library in libraries.values() for name in _imports(library)})
+            archive.writestr("plan.json", json.dumps({**plan, "imports": names}))
+            for kind, library in libraries.items():
+                if library.has_dynamic_globals:
+                    return False  # it holds an address of this process
+                _, _, (code, shared) = library.serialize_using_object_code()
+                archive.writestr(f"{kind}.o", code)
+                archive.writestr(f"{kind}.bc", shared)
+                archive.writestr(f"{kind}.env", serialize.dumps(_environments(code)))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getvalue())
-    except OSError:
-        return  # a cache that cannot be written is a slower start, not an error
+    except (OSError, LookupError, TypeError, pickle.PicklingError):
+        return False  # what cannot be cached is a slower start, not an error
+    return True
 
 
-def _portable(library: Any) -> bool:
-    """Whether another process could run the code: no address of this one in it, and no call back into Python.
+def _environments(code: bytes) -> list[Environment]:
+    """Python objects the code looks up when it runs: numba asks for each by name, with a message if it is absent.
 
-    Special functions (gamma, beta, normal tails) are called back through Python, so count and censored models compile
-    in each process.
+    They are those of special functions (gamma, beta, normal tails), which fetch an address when first called. Like
+    numba's own cache of them, the file is trusted as much as the folder it is in, which is the user's own.
     """
-    _, _, (code, _) = library.serialize_using_object_code()
-    return not library.has_dynamic_globals and b"missing Environment" not in code
+    names = {name.decode() for name in re.findall(rb"missing Environment: (\w+)", code)}
+    found = {name: lookup_environment(name) for name in names}
+    lost = [name for name, environment in found.items() if environment is None or not environment.can_cache()]
+    if lost:
+        raise LookupError(f"no environment for {lost}")
+    return list(found.values())
 
 
 def _imports(library: Any) -> list[str]:
@@ -271,8 +275,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     with zipfile.ZipFile(path) as archive:  # each member carries a checksum that reading verifies
         plan = json.loads(archive.read("plan.json"))
         if not all(llvmlite.binding.address_of_symbol(name) for name in plan["imports"]):
-            raise RuntimeError(
-                "the code calls a function this process does not have"
-            )  # LLVM would end the process
+            raise RuntimeError("the code calls a function this process does not have")  # LLVM would end the process
         parts = {kind: (archive.read(f"{kind}.o"), archive.read(f"{kind}.bc")) for kind in plan["symbols"]}
-    return plan, {kind: codegen.unserialize_library((kind, "object", part)) for kind, part in parts.items()}
+        environments = {kind: pickle.loads(archive.read(f"{kind}.env")) for kind in plan["symbols"]}
+    libraries = {kind: codegen.unserialize_library((kind, "object", part)) for kind, part in parts.items()}
+    for kind, library in libraries.items():
+        for environment in environments[kind]:
+            library.codegen.set_env(environment.env_name, environment)
+        library.environments = environments[kind]  # numba keeps them by weak reference only
+    return plan, libraries

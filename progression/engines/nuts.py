@@ -76,9 +76,7 @@ def sample(
             )  # fmt: skip
         raw = {name: variable.to_numpy() for name, variable in trace.posterior.data_vars.items()}
         stats = trace.sample_stats.to_dataset()
-    return label(raw, built), xr.Dataset(
-        {name: (v.dims[:2], v.to_numpy()) for name, v in stats.items() if v.ndim == 2}
-    )
+    return label(raw, built), xr.Dataset({name: (v.dims[:2], v.to_numpy()) for name, v in stats.items() if v.ndim == 2})
 
 
 def label(raw: Mapping[str, np.ndarray], built: Built) -> xr.Dataset:

@@ -38,9 +38,7 @@ class _Data:
             return _Data(self.encoded, self.made, f"{name}_")
         full = self.prefix + name
         if full not in self.encoded.arrays:
-            known = [
-                key.removeprefix(self.prefix) for key in self.encoded.arrays if key.startswith(self.prefix)
-            ]
+            known = [key.removeprefix(self.prefix) for key in self.encoded.arrays if key.startswith(self.prefix)]
             raise SettingError([
                 Fault(what=f"data.{full.replace('_', '.', 1) if self.prefix else full} does not exist{suggest(name, known)}",
                       remedy="use one of the names listed", value=name, table="setting")

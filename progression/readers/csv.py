@@ -150,9 +150,7 @@ def _read(path: Path, table: TableName, delimiter: str | None, encoding: str | N
     for at, name in enumerate(names):
         if not name.strip() and not _counts_or_blank(frame.iloc[:, at]):
             what = f"column {at + 1} has cells but no name"
-            faults.append(
-                Fault(what=what, remedy="Name it, or delete it", table="file", value=str(frame.iloc[0, at]))
-            )
+            faults.append(Fault(what=what, remedy="Name it, or delete it", table="file", value=str(frame.iloc[0, at])))
     return _File(frame=frame.iloc[:, keep], rows=rows, faults=faults)
 
 
@@ -162,17 +160,13 @@ def _decoded(path: Path, encoding: str | None) -> str:
     except FileNotFoundError:
         raise _refused("there is no such file", "Check its name and folder", path) from None
     except OSError as error:
-        raise _refused(
-            f"the file cannot be read ({error.strerror})", "Check its name and permissions", path
-        ) from None
+        raise _refused(f"the file cannot be read ({error.strerror})", "Check its name and permissions", path) from None
     for magic, (what, remedy) in _MAGIC.items():
         if raw.startswith(magic):
             raise _refused(f"this is {what}, not a CSV file", remedy, path)
     if encoding is None and (raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:4096]):
         kind = (
-            "utf-16"
-            if raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-            else ("utf-16-be" if raw[:1] == b"\x00" else "utf-16-le")
+            "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-16-be" if raw[:1] == b"\x00" else "utf-16-le")
         )
         raise _refused(
             "the file is UTF-16, or not text at all",
@@ -182,9 +176,7 @@ def _decoded(path: Path, encoding: str | None) -> str:
     try:
         text = raw.decode(encoding or "utf-8")
     except LookupError:
-        raise _refused(
-            f"there is no encoding {encoding!r}", "Give 'utf-8', 'utf-16' or 'cp1252'", path
-        ) from None
+        raise _refused(f"there is no encoding {encoding!r}", "Give 'utf-8', 'utf-16' or 'cp1252'", path) from None
     except UnicodeError as error:
         line = raw.count(b"\n", 0, getattr(error, "start", 0)) + 1
         what = f"line {line} is not {encoding or 'UTF-8'}"
@@ -192,9 +184,7 @@ def _decoded(path: Path, encoding: str | None) -> str:
             what, "Save it as UTF-8, or give its encoding: encoding='cp1252' from Excel on Windows", path
         ) from None
     if "\x00" in text:
-        raise _refused(
-            "the file holds NUL bytes: UTF-16 read as another", "Read it with encoding='utf-16'", path
-        )
+        raise _refused("the file holds NUL bytes: UTF-16 read as another", "Read it with encoding='utf-16'", path)
     return text.removeprefix("\ufeff")
 
 

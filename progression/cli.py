@@ -1,0 +1,210 @@
+"""The command line: the same words as the package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import progression as pg
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+                  help="Bayesian models of disease progression: from a table of visits to a posterior contrast.")  # fmt: skip
+console, errors = Console(), Console(stderr=True)
+
+Visits = Annotated[Path, typer.Argument(help="CSV file: one row a subject and visit.")]
+Saved = Annotated[Path, typer.Argument(help="A fit that `progression fit --out` wrote.")]
+
+
+@app.command()
+def models(name: Annotated[str | None, typer.Argument(help="One model, in full.")] = None) -> None:
+    """List the models, or show one with its priors, estimands and reference."""
+    known = pg.models()
+    if name is not None:
+        console.print(repr(known[name]), markup=False, highlight=False)
+        return
+    table = Table("model", "outcomes", "primary estimand", "what it is")
+    for row in known.rows():
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+@app.command()
+def fit(
+    model: Annotated[str, typer.Argument(help="A model's name; see `progression models`.")],
+    visits: Visits,
+    time_unit: Annotated[str, typer.Option(help="Unit of the time column: days, weeks, months or years.")],
+    subjects: Annotated[Path | None, typer.Option(help="CSV file: one row a subject (arm, covariates).")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="standard=own, such as time=week; may be repeated.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Arms, the control first; may be repeated.")] = None,
+    outcome: Annotated[list[str] | None, typer.Option(help="Outcome to use; may be repeated.")] = None,
+    covariate: Annotated[list[str] | None, typer.Option(help="Covariate of the model; may be repeated.")] = None,
+    allocation: Annotated[str | None, typer.Option(help="randomised, historical, or unstated.")] = None,
+    decimal: Annotated[str, typer.Option(help="Decimal mark of the files.")] = ".",
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter of the files; found out if omitted.")] = None,
+    prior: Annotated[list[str] | None, typer.Option(help="name=Family:key=value,key=value; may be repeated.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A named set of priors.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed; drawn and shown if omitted.")] = None,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    sampler: str = "nutpie",
+    out: Annotated[Path | None, typer.Option(help="Where to save the fit (.nc).")] = None,
+    strict: Annotated[bool, typer.Option(help="Fail if the fit does not pass the gate.")] = False,
+) -> None:
+    """Fit a model to a table of visits and print the contrast."""
+    chosen = pg.models()[model]
+    columns = _pairs(column, "--column")
+    wanted = set(outcome) if outcome else {one.name for one in chosen.outcomes}
+    facts = [one for one in chosen.outcomes if one.name in wanted]
+    facts += [name for name in sorted(wanted) if name not in {one.name for one in facts}]
+    if not outcome and len(facts) > 1:
+        facts = _present(facts, visits, columns)
+    cohort = pg.read_csv(
+        visits, subjects, time_unit=time_unit, columns=columns or None, outcomes=facts, arms=arm or None,
+        covariates=covariate or None, allocation=allocation, decimal=decimal, delimiter=delimiter, name=visits.stem,
+    )  # fmt: skip
+    done = pg.fit(
+        chosen, cohort, priors=preset or _priors(prior), outcomes=outcome or None,
+        options={"covariates": covariate} if covariate else None, random_seed=seed, draws=draws, tune=tune,
+        chains=chains, sampler=sampler, progressbar=sys.stderr.isatty(), strict=strict,
+    )  # fmt: skip
+    console.print(repr(cohort), markup=False, highlight=False)
+    _show(done, {})
+    if out is not None:
+        console.print(f"saved to {done.save(out)}", markup=False, highlight=False)
+
+
+@app.command()
+def contrast(
+    saved: Saved,
+    estimand: Annotated[list[str] | None, typer.Option(help="Which; all that can be answered if omitted.")] = None,
+    month: Annotated[float | None, typer.Option(help="Month of estimands that have one.")] = None,
+) -> None:
+    """Print the estimands of a saved fit."""
+    _show(pg.load(saved), {} if month is None else {"month": month}, estimand)
+
+
+@app.command()
+def check(saved: Saved, draws: int = 1000) -> None:
+    """Check a saved fit against its data: the gate, predictive statistics, LOO-PIT. Exit status 1 if it fails."""
+    verdict = pg.check(pg.load(saved), draws=draws)
+    table = Table("outcome", "arm", "statistic", "month", "observed", "predicted", "95 %", "p", title=None)
+    for row in verdict.table.itertuples():
+        month = "" if row.month != row.month else f"{row.month:g}"
+        cells = [row.outcome, row.arm, row.statistic, month, f"{row.observed:.3g}", f"{row.predicted:.3g}",
+                 f"{row.lower:.3g} to {row.upper:.3g}", f"{row.p:.3f}"]  # fmt: skip
+        table.add_row(*(escape(str(cell)) for cell in cells), style=None if row.ok else "bold red")
+    console.print(table)
+    console.print(repr(verdict), markup=False, highlight=False)
+    raise typer.Exit(0 if verdict.passed else 1)
+
+
+@app.command()
+def report(
+    saved: Annotated[list[Path], typer.Argument(help="One or more saved fits.")],
+    out: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("report.html"),
+    title: str | None = None,
+) -> None:
+    """Write one self-contained HTML report of saved fits."""
+    written = pg.report([pg.load(path) for path in saved], out, title=title)
+    console.print(f"report written to {written}", markup=False, highlight=False)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the fits and the report.")] = Path("report"),
+    draws: int = 1000,
+) -> None:
+    """Fit the published and the simulated cohorts and write the report: the main job, start to finish."""
+    from progression import demo as road  # here, so that --help does not load the models
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    done = []
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("compiling and fitting", total=len(road.JOBS) + 1)
+        for job, one in road.fits(out / "fits", draws=draws):
+            done.append(one)
+            state = "; ".join(one.problems) or "passed the gate"
+            progress.console.print(
+                f"{job.name}: {one.model.name} on {one.cohort.n_subjects} patients, {state}", markup=False
+            )
+            progress.advance(task)
+        progress.update(task, description="checking and writing the report")
+        written = road.write_report(done, out / "report.html")
+        progress.advance(task)
+    for one in done:
+        _show(one, {})
+    console.print(f"\nThe report: {written}", markup=False, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is told in words, never as a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        errors.print("stopped; what was finished is saved")
+        raise SystemExit(130) from None
+    except Exception as error:  # the package's own errors are looked up only now: loading them takes a second
+        if not isinstance(error, pg.InputError | pg.StoreError | pg.FitError):
+            raise
+        errors.print(str(error), markup=False, highlight=False, style="red")
+        raise SystemExit(2) from None
+
+
+def _show(done: Any, at: dict[str, float], estimands: list[str] | None = None) -> None:
+    found = pg.contrast(done, estimands, **at)
+    table = Table("estimand", "mean", "95 % interval", "MC error", title=escape(done.header()), title_justify="left",
+                  box=box.SIMPLE_HEAD, show_lines=False)  # fmt: skip
+    words = found.labels()
+    for index, row in found.summary().iterrows():
+        interval = f"{row['eti95_lb']:.3g} to {row['eti95_ub']:.3g}"
+        name = f"{escape(words[str(index)])}\n[dim]{escape(str(index))}[/dim]"
+        table.add_row(name, f"{row['mean']:.3g}", interval, f"{row['mcse_mean']:.1g}")
+    console.print(table)
+    for assumption in found.assumptions():
+        console.print(f"rests on: {assumption}", markup=False, highlight=False)
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    wrong = [text for text in given or [] if "=" not in text]
+    if wrong:
+        raise typer.BadParameter(f"{wrong} must be written standard=own", param_hint=option)
+    return dict(text.split("=", 1) for text in given or [])
+
+
+def _priors(given: list[str] | None) -> dict[str, Any] | None:
+    if not given:
+        return None
+    made = {}
+    for name, text in _pairs(given, "--prior").items():
+        family, _, rest = text.partition(":")
+        try:
+            made[name] = pg.Prior(
+                family, **{key: float(value) for key, value in _pairs(rest.split(","), "--prior").items()}
+            )
+        except ValueError as error:
+            if isinstance(error, pg.InputError):
+                raise
+            raise typer.BadParameter(f"{text!r}: {error}", param_hint="--prior") from error
+    return made
+
+
+def _present(facts: list[Any], visits: Path, columns: dict[str, str]) -> list[Any]:
+    """Those outcomes of a model that the file has a column for; all of them if none, so that the reader names them."""
+    with open(visits, encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+    return [one for one in facts if columns.get(one.name, one.name) in header] or facts

@@ -1,0 +1,187 @@
+"""Fits -> one self-contained HTML report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from progression import plots
+from progression import reporting_tables as tables
+from progression import reporting_words as words
+from progression.checking import check, prior_check
+from progression.contrasts import contrast
+from progression.faults import Fault, SettingError
+from progression.fitted import Fit, provenance
+from progression.plots_words import components
+from progression.reporting_words import Table
+from progression.store import write_atomically
+
+_CAPTIONS = {
+    "forest": "Mean (dot), 50 % (thick) and 95 % interval (thin) of every estimand.",
+    "trajectories": "The patients' data with predictions from the fit.",
+    "predictive": "Statistics of the data against the same statistics of replicated data.",
+    "loo_pit": "Leave-one-out probability integral transforms: a line within the band is good.",
+    "prior_posterior": "What was assumed of each parameter, and what the data made of it.",
+    "prior_implies": "Outcomes that the priors alone imply.",
+    "diagnostics": "Convergence, energy, and ranks of the draws of each chain.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as an address that holds the whole picture, and what it shows in words."""
+
+    source: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the report says of one fit, as text, tables and pictures."""
+
+    key: str
+    title: str
+    provenance: str
+    cohort_kind: str
+    model: str
+    data: str
+    allocation: str
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    sentences: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    verdict: str
+    gate: str
+    passed: bool
+    tables: dict[str, Table]
+    pictures: dict[str, Picture]
+
+
+def report(
+    fits: Fit | Sequence[Fit], path: str | Path, *, title: str | None = None, random_seed: int | None = None
+) -> Path:
+    """Write one HTML file that holds everything about one or several fits: no scripts, nothing loaded from elsewhere.
+
+    Parameters
+    ----------
+    fits : Fit or sequence of Fit
+    path : str or Path
+        Written whole or not at all.
+    title : str, optional
+    random_seed : int, optional
+        For the replicated data of the checks and figures; each fit's own unless given.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    SettingError
+        No fit was given, something else than a fit, or a folder that does not exist.
+
+    Notes
+    -----
+    The estimands are described by the five attributes of ICH E9(R1); what is reported follows BARG (Kruschke 2021,
+    Nature Human Behaviour 5:1282).
+    """
+    path = Path(path)
+    listed = [fits] if isinstance(fits, Fit) else list(fits)
+    faults = [
+        _fault("fits", type(one).__name__, "is not a Fit", "give what pg.fit or pg.load returned")
+        for one in listed
+        if not isinstance(one, Fit)
+    ]
+    if not listed:
+        faults.append(_fault("fits", "nothing", "holds no fit", "give at least one"))
+    if not path.parent.is_dir():
+        faults.append(_fault("path", str(path), "lies in a folder that does not exist", "make the folder first"))
+    if path.is_dir():
+        faults.append(_fault("path", str(path), "is a folder", "name a file, such as report.html"))
+    if faults:
+        raise SettingError(faults)
+    sections = [_section(one, f"fit-{i + 1}", random_seed) for i, one in enumerate(listed)]
+    html = _template().render(title=title or "Bayesian analysis of disease progression", sections=sections)
+    return write_atomically(path, html.encode())
+
+
+def _template() -> Template:
+    # Autoescape for every template: names, ids and arms come from the user's file.
+    loader = PackageLoader("progression")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return made.get_template("report.html.j2")
+
+
+def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
+    seed = int(fit.settings["random_seed"] if random_seed is None else random_seed)
+    cohort = fit.cohort
+    checked = check(fit, random_seed=seed)
+    prior = prior_check(
+        fit.model, cohort, priors=fit.priors, outcomes=fit.outcomes, options=fit.options, random_seed=seed
+    )
+    made = contrast(fit)
+    found = components(made)
+    source = "" if cohort.provenance == "observed" else f" {provenance(cohort)}."
+    figures = {
+        "forest": plots.forest(made),
+        "trajectories": plots.trajectories(fit, random_seed=seed),
+        "predictive": plots.predictive(checked),
+        "loo_pit": plots.loo_pit(checked),
+        "prior_posterior": plots.prior_posterior(fit, prior=prior),
+        "prior_implies": plots.prior_implies(prior),
+        "diagnostics": plots.diagnostics(fit),
+    }
+    made_tables = {
+        "questions": words.questions(made),
+        "attributes": words.attributes(made),
+        "cohort": words.cohort_table(fit),
+        "events": tables.events_table(cohort),
+        "results": words.results(found, made),
+        "checks": tables.checks_table(checked),
+        "priors": tables.priors_table(fit),
+        "prior_estimands": tables.prior_estimands(prior, found),
+        "parameters": tables.parameters_table(fit),
+        "provenance": tables.provenance_table(fit, seed),
+    }
+    name = cohort.name or "unnamed cohort"
+    arms = f", arms {', '.join(cohort.arms)}" if len(cohort.arms) > 1 else ""
+    # Contrasts answer the question; what single arms did stands in the results.
+    main = [one for one in found if one.estimand.scale != "direct"] or found
+    return Section(
+        key=key,
+        title=f"{name}: {fit.model.name}",
+        provenance=words.PROVENANCE[cohort.provenance],
+        cohort_kind=cohort.provenance,
+        model=f"{fit.model.name}: {fit.model.title}",
+        data=f"{cohort.n_subjects} patients, {cohort.n_visits} visits" + arms,
+        allocation=words.ALLOCATION[cohort.allocation],
+        problems=tuple(checked.problems),
+        notes=tuple(cohort.warnings),
+        sentences=tuple(words.sentence(one, cohort) for one in main),
+        assumptions=words.assumptions(made),
+        verdict=words.verdict(checked),
+        gate=words.gate_sentence(fit),
+        passed=checked.passed,
+        tables=made_tables,
+        pictures={which: Picture(_embedded(figure), _CAPTIONS[which] + source) for which, figure in figures.items()},
+    )
+
+
+def _embedded(figure: Figure) -> str:
+    """The figure as an SVG inside its own address: sharp in print, and what stands in it can run no script."""
+    buffer = io.BytesIO()
+    # Ids that depend on the content alone, and no date: the same fits give the same file.
+    with mpl.rc_context({"svg.hashsalt": "progression", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _fault(name: str, value: object, what: str, remedy: str) -> Fault:
+    return Fault(what=what, remedy=remedy, value=value, column=name, table="setting")
