@@ -144,14 +144,15 @@ def _ranks(axes: Axes, array: np.ndarray, bins: int = 15) -> None:
     edges = np.linspace(0, array.size, bins + 1)
     low, high = stats.binom.ppf([0.025, 0.975], draws, 1 / bins)
     axes.axhspan(low, high, color=FAINT, linewidth=0)
-    most = high
+    seen = [low, high]
     for i in range(chains):
         counts, _ = np.histogram(ranks[i], bins=edges)
-        most = max(most, counts.max())
+        seen += [counts.min(), counts.max()]
         colour = _CHAIN_COLOURS[i % len(_CHAIN_COLOURS)]
         axes.stairs(counts, edges / array.size, color=colour, linewidth=1.1, baseline=None)
     tidy(axes, grid="").set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.1 * most)
+    room = 0.3 * (max(seen) - min(seen))
+    axes.set_ylim(max(min(seen) - room, 0), max(seen) + room)
     axes.set_xticks([0, 0.5, 1], ["lowest", "rank", "highest"])

@@ -206,8 +206,9 @@ def _together(fit: Fit, parts: list[_Drawn], predicted: xr.Dataset, months: np.n
         edges = np.concatenate([q[[0, 4]].ravel() for q in bands.values()])
         for column, (axes, arm) in enumerate(zip(row, cohort.arms, strict=True)):
             own = part.rows[part.rows["subject"].map(arm_of) == arm]
+            faint = float(np.clip(10 / max(own["subject"].nunique(), 1), 0.08, 0.4))
             for _, one in own.groupby("subject", sort=False):
-                _points(axes, fit, one, line=0.7, size=2, colour=INK, alpha=0.3)
+                _points(axes, fit, one, line=0.7, size=2, colour=INK, alpha=faint)
             _band(axes, fit, months, bands[arm], arm_colour(cohort, arm), by_visit)
             outcome_axis(tidy(axes), part.outcome, part.rows["value"].to_numpy(), edges, upper=part.upper)
             time_axis(axes, cohort, _ticks(fit, months, by_visit), named=last)

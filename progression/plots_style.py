@@ -128,9 +128,11 @@ def time_axis(axes: Axes, cohort: Cohort, months: np.ndarray | Sequence[float], 
         axes.set_xlabel(cohort.time_unit, size=SMALL)
 
 
-def outcome_axis(axes: Axes, outcome: Outcome, *values: np.ndarray, upper: float | None = None) -> None:
-    """Limits that hold the values, no further than the outcome's scale goes; log where it is strictly positive."""
-    every = np.concatenate([np.ravel(v) for v in values]) if values else np.array([0.0, 1.0])
+def outcome_axis(
+    axes: Axes, outcome: Outcome, observed: np.ndarray, *bands: np.ndarray, upper: float | None = None
+) -> None:
+    """Limits that hold all observed values, and the bands as far as the outcome's scale goes; log where positive."""
+    every = np.concatenate([np.ravel(values) for values in (observed, *bands)])
     every = every[np.isfinite(every)]
     if outcome.positive:
         every = every[every > 0]
@@ -141,13 +143,15 @@ def outcome_axis(axes: Axes, outcome: Outcome, *values: np.ndarray, upper: float
         return
     if not len(every):
         return
-    low, high = float(every.min()), float(every.max())
-    room = 0.06 * max(high - low, 1e-9) if high > low else 1.0
     top = outcome.upper if outcome.upper is not None else upper
-    # A little beyond the bound, so that a point on it is not cut in half.
-    low = low - room if outcome.lower is None else max(low - room, outcome.lower - room / 2)
-    high = high + room if top is None else min(high + room, top + room / 2)
-    axes.set_ylim(low, high)
+    low, high = float(every.min()), float(every.max())
+    # Simulated values may lie beyond the scale: they are shown; what is predicted beyond it is not.
+    if outcome.lower is not None:
+        low = min(max(low, outcome.lower), float(np.nanmin(observed)))
+    if top is not None:
+        high = max(min(high, top), float(np.nanmax(observed)))
+    room = 0.05 * (high - low) if high > low else 1.0
+    axes.set_ylim(low - room, high + room)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=outcome.integer))
 
 

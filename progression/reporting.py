@@ -151,7 +151,8 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         "provenance": tables.provenance_table(fit, seed),
     }
     name = cohort.name or "unnamed cohort"
-    arms = f", arms {', '.join(cohort.arms)}" if len(cohort.arms) > 1 else ""
+    sizes = cohort.subjects["arm"].value_counts()
+    arms = f" ({'; '.join(f'{arm}: {sizes.get(arm, 0)}' for arm in cohort.arms)})" if len(cohort.arms) > 1 else ""
     # Contrasts answer the question; what single arms did stands in the results.
     main = [one for one in found if one.estimand.scale != "direct"] or found
     return Section(
@@ -160,14 +161,14 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         provenance=words.PROVENANCE[cohort.provenance],
         cohort_kind=cohort.provenance,
         model=f"{fit.model.name}: {fit.model.title}",
-        data=f"{cohort.n_subjects} patients, {cohort.n_visits} visits" + arms,
+        data=f"{cohort.n_subjects} patients{arms}, {cohort.n_visits} visits",
         allocation=words.ALLOCATION[cohort.allocation],
         problems=tuple(checked.problems),
         notes=tuple(cohort.warnings),
         sentences=tuple(words.sentence(one, cohort) for one in main),
         assumptions=words.assumptions(made),
-        verdict=words.verdict(checked),
-        gate=words.gate_sentence(fit),
+        verdict=tables.verdict(checked),
+        gate=tables.gate_sentence(fit),
         passed=checked.passed,
         tables=made_tables,
         pictures={which: Picture(_embedded(figure), _CAPTIONS[which] + source) for which, figure in figures.items()},
@@ -176,6 +177,12 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
 
 def _embedded(figure: Figure) -> str:
     """The figure as an SVG inside its own address: sharp in print, and what stands in it can run no script."""
+    # The layout's solver orders its unknowns by address in memory, hence the last digits of positions vary.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(float(x), 4) for x in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
     buffer = io.BytesIO()
     # Ids that depend on the content alone, and no date: the same fits give the same file.
     with mpl.rc_context({"svg.hashsalt": "progression", "svg.fonttype": "path"}):

@@ -1,4 +1,4 @@
-"""Tables of a report: events, checks, priors, parameters, provenance."""
+"""Tables and verdicts of a report: events, checks, priors, parameters, provenance."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def checks_table(check: Check) -> Table:
                 str(row["arm"]),
                 row["statistic"],
                 when,
-                rounded(row["observed"], width or None),
-                rounded(row["predicted"], width or None),
-                to(row["lower"], row["upper"], width or None),
+                rounded(row["observed"], width or 0.01),
+                rounded(row["predicted"], width or 0.01),
+                to(row["lower"], row["upper"], width or 0.01),
                 tail,
                 "as predicted" if row["ok"] else "NOT as predicted",
             )
@@ -85,7 +85,9 @@ def priors_table(fit: Fit) -> Table:
     for name, prior in fit.priors.items():
         default = fit.model.priors.get(name)
         same = isinstance(prior, Prior) and isinstance(default, Prior) and repr(prior) == repr(default)
-        rows.append((name, repr(prior), "default" if same else f"replaces {default!r}"))
+        used = name not in fit.posterior or fit.posterior[name].size > 0
+        state = "default" if same else f"replaces {default!r}"
+        rows.append((name, repr(prior), state if used else f"{state}; not in use here"))
     return Table(("Parameter", "Prior", "Default?"), tuple(rows))
 
 

@@ -22,7 +22,7 @@ PROVENANCE = {
 }
 ALLOCATION = {
     "randomised": "randomised arms",
-    "historical": "historical controls, pooled with the treated; no drift between the cohorts is allowed for",
+    "historical": "the controls are historical, pooled with the treated; no drift between the cohorts is allowed for",
     "single arm": "a single arm, no controls",
     "unstated": "whether the arms were randomised is not stated",
 }
@@ -63,7 +63,8 @@ def sentence(one: Component, cohort: Cohort, *, ci_prob: float = 0.95) -> str:
     text = f"{what}: {mean}{unit} ({100 * ci_prob:g} % interval {low} to {high})"
     # A probability of benefit is a direction, which a reconstruction cannot give.
     if one.probability is not None and cohort.provenance != "reconstructed":
-        text += f"; probability of {one.benefit} {share(one.probability.value, one.probability.mcse)}"
+        chance = share(one.probability.value, one.probability.mcse).replace("> ", "above ").replace("< ", "below ")
+        text += f"; probability of {one.benefit} {chance}"
     return text + "."
 
 
@@ -95,7 +96,7 @@ def results(found: Sequence[Component], contrast: Contrast, *, ci_prob: float = 
                 what,
                 one.estimand.unit or ("ratio" if one.estimand.scale == "ratio" else "–"),
                 rounded(float(line["mean"]), one.spread),
-                rounded(float(line["sd"])),
+                rounded(float(line["sd"]), float(line["sd"])),
                 to(low, high, one.spread),
                 probability,
                 effective(line),
@@ -180,7 +181,7 @@ def _generic(contrast: Contrast, estimand: Estimand) -> str:
     titles = outcome_titles(contrast.fit)
 
     def every(*dims: str) -> str:
-        labels = next((coords[dim].to_numpy().tolist() for dim in dims if dim in coords), [])
+        labels: list[Any] = next((coords[dim].to_numpy().tolist() for dim in dims if dim in coords), [])
         words = [f"{x:.1f}" if isinstance(x, float) else titles.get(x, str(x)) for x in labels]
         return " or ".join(np.atleast_1d(words))
 
@@ -222,4 +223,4 @@ def _renamed(column: str, titles: Mapping[str, str]) -> str:
     for name, title in titles.items():
         if column == name or column.startswith(f"{name} "):
             return title + column[len(name) :]
-    return column
+    return _spaced(column)

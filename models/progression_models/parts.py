@@ -51,6 +51,8 @@ def linear(columns: Any, coefficients: Any) -> Any:
 
     A plain sum of products: a matrix product would make numba compile a minute of linear algebra for a few columns.
     """
+    if columns.get_value(borrow=True).shape[1] == 0:
+        return 0.0  # an unused clause: nothing to add, and nothing to compile
     if coefficients.ndim == 1:
         return (columns * coefficients).sum(axis=1)
     widened = columns.reshape((columns.shape[0], columns.shape[1], *(1,) * (coefficients.ndim - 1)))
@@ -65,4 +67,6 @@ def from_first_visit(time_course: Any) -> Any:
 def effect_by_visit(effect: Any, on_arm: Any) -> Any:
     """Each subject's treatment effect at each visit, (subject, visit, ...): zero at the first visit and in controls."""
     after_first = linear(on_arm, effect)
+    if isinstance(after_first, float):
+        return pt.zeros((on_arm.shape[0], effect.shape[1] + 1, *effect.shape[2:]))
     return pt.concatenate([pt.zeros_like(after_first[:, :1]), after_first], axis=1)

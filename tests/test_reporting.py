@@ -1,0 +1,144 @@
+"""The report is one file that needs nothing else, says where its data come from, and trusts no name in them."""
+
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import progression as pg
+from progression import reporting
+
+EVIL = "<script>alert(1)</script>"
+
+
+def cohort(provenance, **more):
+    rng = np.random.default_rng(1)
+    rows = [
+        {
+            "subject": f"<i>{i}",
+            "week": week,
+            "arm": ["control", EVIL][i % 2],
+            "alsfrsr": round(40 - 0.2 * week + rng.normal(0, 2)),
+        }
+        for i in range(8)
+        for week in (0, 8, 16, 24)
+    ]
+    events = pd.DataFrame([{"subject": "<i>1", "time": 5, "kind": "stopped & <b>left", "note": '"quoted"'}])
+    return pg.Cohort.from_table(
+        pd.DataFrame(rows), time_unit="weeks", columns={"time": "week"}, outcomes=["alsfrsr"], arms=["control", EVIL],
+        provenance=provenance, events=events, name="<img src=x onerror=alert(2)>", source="https://x.org/<b>", **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fit():
+    with pytest.warns(pg.FitWarning):
+        return pg.fit(
+            "als_slope", cohort("reconstructed", allocation="historical"), random_seed=1, draws=30, tune=60, chains=2,
+            progressbar=False, priors={"sd_slope": pg.Prior("HalfNormal", sigma=0.7)},
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(fit, tmp_path_factory):
+    path = pg.report([fit], tmp_path_factory.mktemp("report") / "report.html", title="A & <b>B</b>")
+    return path.read_text()
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.open = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_names_from_the_table_are_escaped(page):
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open
+    assert not [tag for tag, _ in tags.found if tag in ("script", "i", "b")]
+    assert not [1 for tag, attrs in tags.found if any(name.startswith("on") for name in attrs)]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "stopped &amp; &lt;b&gt;left" in page
+
+
+def test_the_page_needs_nothing_else(page):
+    tags = Tags()
+    tags.feed(page)
+    addresses = [attrs[name] for _, attrs in tags.found for name in ("src", "href") if name in attrs]
+    assert addresses and all(one.startswith(("data:image/svg+xml;base64,", "#")) for one in addresses)
+    assert not [tag for tag, _ in tags.found if tag in ("link", "iframe", "object", "script")]
+    assert "url(" not in page and "@import" not in page
+    ids = [attrs["id"] for _, attrs in tags.found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {one[1:] for one in addresses if one.startswith("#")} <= set(ids)
+
+
+def test_problems_come_first_and_provenance_is_everywhere(page, fit):
+    assert fit.problems
+    glance = page[page.index('id="glance"') :]
+    assert glance.index(html.escape(fit.problems[0])) < glance.index('class="card"')
+    assert "no direction may be read" in glance[: glance.index("<nav")]
+    assert page.count("RECONSTRUCTED") >= 8  # each figure's caption, and the provenance
+    assert "probability of slower decline" not in page[: page.index("<nav")]
+
+
+def test_what_was_asked_is_all_there(page):
+    asked = (
+        "ICH E9(R1)",
+        "controls are historical",
+        "no drift",
+        "strategy: hypothetical",
+        "strategy: not stated",
+        "slope difference",
+    )
+    found = ("95 % interval", "R-hat", "Monte Carlo error", "HalfNormal(sigma=0.7)", "replaces HalfNormal(sigma=1)")
+    made = ("Laird and Ware", "pymc", "random_seed = 1")
+    for words in (*asked, *found, *made):
+        assert words in page, words
+
+
+def test_a_simulated_cohort_reports_the_probability_of_benefit_in_a_sentence(fit, tmp_path):
+    simulated = replace(fit, cohort=cohort("simulated"))
+    page = pg.report(simulated, tmp_path / "r.html").read_text()
+    said = r"minus control: \S+ points/month \(95 % interval \S+ to \S+\); probability of slower decline \S+\.<"
+    assert re.search(said, page)
+
+
+def test_the_same_fits_give_the_same_file(fit, page, tmp_path):
+    again = pg.report([fit], tmp_path / "again.html", title="A & <b>B</b>")
+    assert again.read_text() == page
+
+
+def test_nothing_is_left_when_it_fails(fit, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("the earlier report")
+
+    def broken(*_, **__):
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr(reporting.plots, "diagnostics", broken)
+    with pytest.raises(RuntimeError, match="no picture"):
+        pg.report([fit], path)
+    assert path.read_text() == "the earlier report"
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_what_cannot_be_reported_is_refused_at_once(fit, tmp_path):
+    with pytest.raises(pg.SettingError, match="at least one"):
+        pg.report([], tmp_path / "r.html")
+    with pytest.raises(pg.SettingError, match="Contrast"):
+        pg.report([pg.contrast(fit)], tmp_path / "r.html")
+    with pytest.raises(pg.SettingError, match="folder"):
+        pg.report([fit], tmp_path / "missing" / "r.html")
