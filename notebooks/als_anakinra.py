@@ -20,9 +20,10 @@ import os
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy import stats
+
 import progression as pg
 from progression import plots
-from scipy import stats
 
 DRAWS = int(os.environ.get("PROGRESSION_DRAWS", "1000"))  # draws a chain; the tests use fewer
 SAMPLING = {"random_seed": 1, "draws": DRAWS, "tune": DRAWS, "progressbar": False}
@@ -56,7 +57,9 @@ for panel, arm, colour in zip(panels, cohort.arms, ("#5F6368", "#0072B2"), stric
     panel.set(title=f"{arm} (n = {(cohort.subjects['arm'] == arm).sum()})", xlabel="months")
     panel.spines[["top", "right"]].set_visible(False)
 panels[0].set_ylabel("ALSFRS-R total (points)")
-_ = figure.suptitle("RECONSTRUCTED from published summaries", fontsize=9, color="#8A4B00")
+_ = figure.supxlabel(
+    "RECONSTRUCTED from published summaries", x=0.99, ha="right", fontsize=9, color="#8A4B00", weight="bold"
+)
 
 # %% [markdown]
 # **Look at** the fan. Patients start close together and come apart: their slopes differ. A model that gives all patients
@@ -228,7 +231,9 @@ after = np.maximum(end - onset["onset_upper"], 0)
 unknown = end - before - after
 formed = np.isfinite(onset["onset_upper"])
 print(f"With antibodies: {formed.sum()} of {len(formed)}.")
-print(f"Patient-months surely before onset: {before[formed].sum():.1f} among them, and {before[~formed].sum():.1f} in the one without.")
+print(
+    f"Patient-months surely before onset: {before[formed].sum():.1f} among them, and {before[~formed].sum():.1f} in the one without."
+)
 print(f"Patient-months between the two visits: {unknown.sum():.1f}. Surely after: {after.sum():.1f}.")
 
 # %% [markdown]
@@ -264,11 +269,11 @@ wide = capacity.visits.pivot(index="subject", columns="month", values="vital_cap
 change = wide.iloc[:, -1] - wide.iloc[:, 0]
 year = pg.contrast(capacity_fit, "change").summary().iloc[0]
 print(f"Recomputed from the table: mean change {change.mean():.1f} (SD {change.std():.1f}), n = {len(change)}.")
-print(f"From the model, at month 12: {year['mean']:.1f} (95 % interval {year['eti95_lb']:.1f} to {year['eti95_ub']:.1f}) % of predicted.")
+print(
+    f"From the model, at month 12: {year['mean']:.1f} (95 % interval {year['eti95_lb']:.1f} to {year['eti95_ub']:.1f}) % of predicted."
+)
 
 # %% [markdown]
-# The labels say "points", which here are percent of predicted.
-#
 # With two visits a patient, a steep slope and a bad measurement look alike. So how much of the spread is slope and how
 # much is noise must come from the prior. Watch what follows it and what does not:
 
@@ -300,12 +305,16 @@ compared
 # %%
 narrow = slowing(one_slope)
 gap = compared["elpd"].max() - compared["elpd"].min()
-print(f"Patients not seen before are predicted better with a spread of slopes, by {gap:.0f} in log density over {cohort.n_subjects} patients.")
+print(
+    f"Patients not seen before are predicted better with a spread of slopes, by {gap:.0f} in log density over {cohort.n_subjects} patients."
+)
 print(f"Width of the interval with it {found['width']:.2f}, without it {narrow['width']:.2f} points/month.")
 
 # %% [markdown]
+# The first row is the model with a spread of slopes, the second the one without.
+#
 # **Look at** the two widths. Without a spread of slopes the interval is much narrower and wrong: it counts visits, not
-# patients. This is the commonest way to find an effect in a pilot that has none.
+# patients, and finds effects that are not there.
 #
 # ## In short
 #

@@ -12,8 +12,9 @@
 import os
 
 import pandas as pd
-import progression as pg
 import pymc as pm
+
+import progression as pg
 from progression import plots
 from progression_models import parts
 
@@ -47,7 +48,7 @@ TENDER, SWOLLEN = (
     estimands=[
         pg.Estimand("log_odds_ratio", lambda posterior, facts: posterior["effect"], requires="control", unit="",
                     over=("active_arm", "followup_visit", "outcome"), scale="difference", reference="control arm",
-                    label="log odds of an active joint, {outcome}, {arm} minus {control}, at month {visit:.1f}, negative = fewer joints",
+                    label="log odds of an active joint, {outcome}, {arm} minus {control}, at {visit}, negative = fewer joints",
                     null=0.0, benefit="lower", population="conditional"),
     ],
     reference="this notebook", needs=("baseline", "visits"), options={"joints": 28},
@@ -61,7 +62,8 @@ def binomial_joints(data, prior):
     effect = parts.effect_by_visit(prior("effect", dims=("active_arm", *visit_dims)), data.on_arm)
     log_odds = (level[joints.subject, joints.outcome] + course[joints.visit, joints.outcome]
                 + effect[joints.subject, joints.visit, joints.outcome])  # fmt: skip
-    pm.Binomial("joints", n=joints.upper, p=pm.math.invlogit(log_odds), observed=joints.value, dims="joints_row")
+    share, assessed = pm.math.invlogit(log_odds), joints.upper.astype("int64")
+    pm.Binomial("joints", n=assessed, p=share, observed=joints.value, dims="joints_row")
 
 
 # %% [markdown]
@@ -104,14 +106,15 @@ for fit in (simple, full):
 # %%
 checks = {"binomial": pg.check(simple), "beta-binomial": pg.check(full)}
 for name, check in checks.items():
-    print(f"{name}: {'passed' if check.passed else 'FAILED'}, {int((~check.table['ok']).sum())} of {len(check.table)} statistics off")
+    print(
+        f"{name}: {'passed' if check.passed else 'FAILED'}, {int((~check.table['ok']).sum())} of {len(check.table)} statistics off"
+    )
 
 # %%
 plots.predictive(checks["binomial"])
 
 # %% [markdown]
-# **Look at** the red crosses. The means of the change, in the upper row, may look right: a mean is the last thing a model gets
-# wrong. What fails is the spread of changes, the share of zeros, and the variance within patients.
+# **Look at** the red crosses. The means of the change, at the left, are right: the model has a parameter for each. What fails is the spread of changes, the share of zeros, and the variance within patients.
 
 # %%
 columns = ["outcome", "arm", "statistic", "observed", "predicted", "lower", "upper", "p", "ok"]
@@ -123,7 +126,9 @@ pd.concat(within).round(3)
 
 # %%
 short = within["binomial"]["observed"] / within["binomial"]["predicted"]
-print(f"Within patients the counts vary {short.min():.1f} to {short.max():.1f} times as much as the binomial model says.")
+print(
+    f"Within patients the counts vary {short.min():.1f} to {short.max():.1f} times as much as the binomial model says."
+)
 
 # %%
 plots.predictive(checks["beta-binomial"])
@@ -171,13 +176,17 @@ print(f"{best} predicts unseen patients better than {worst}, by {compared['elpd_
 # Both models report an effect on the log odds. The one that fails its checks is the more confident one.
 
 # %%
-effects = {name: fit.summary().filter(like="effect[", axis=0) for name, fit in (("binomial", simple), ("beta-binomial", full))}
+effects = {
+    name: fit.summary().filter(like="effect[", axis=0) for name, fit in (("binomial", simple), ("beta-binomial", full))
+}
 widths = pd.DataFrame({name: table["eti95_ub"] - table["eti95_lb"] for name, table in effects.items()})
 widths["ratio"] = widths["beta-binomial"] / widths["binomial"]
 widths.round(2)
 
 # %%
-print(f"The intervals of the model that passes are {widths['ratio'].min():.1f} to {widths['ratio'].max():.1f} times as wide.")
+print(
+    f"The intervals of the model that passes are {widths['ratio'].min():.1f} to {widths['ratio'].max():.1f} times as wide."
+)
 
 # %% [markdown]
 # ## In short

@@ -12,8 +12,9 @@
 # %matplotlib inline
 import os
 
-import progression as pg
 import pymc as pm
+
+import progression as pg
 from progression import plots
 
 DRAWS = int(os.environ.get("PROGRESSION_DRAWS", "1000"))  # draws a chain; the tests use fewer
@@ -93,7 +94,9 @@ plots.forest(contrast)
 normal = pg.fit("als_slope", cohort, **SAMPLING)
 for one in (fit, normal):
     row = pg.contrast(one, "slope_difference").summary().iloc[0]
-    print(f"{one.model.name}: {row['mean']:.2f} ({row['eti95_lb']:.2f} to {row['eti95_ub']:.2f}) points/month; truth {truth['slope_effect']}")
+    print(
+        f"{one.model.name}: {row['mean']:.2f} ({row['eti95_lb']:.2f} to {row['eti95_ub']:.2f}) points/month; truth {truth['slope_effect']}"
+    )
 
 # %%
 plots.loo_pit(pg.check(normal))

@@ -8,17 +8,29 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from progression import datasets as datasets
-    from progression.checking import check as check, prior_check as prior_check
+    from progression.checking import check as check
+    from progression.checking import prior_check as prior_check
     from progression.cohort import Cohort as Cohort
-    from progression.contrasts import Contrast as Contrast, Rule as Rule, contrast as contrast
-    from progression.faults import CohortError as CohortError, InputError as InputError, SettingError as SettingError
-    from progression.fitted import Fit as Fit, load as load
-    from progression.fitting import FitError as FitError, FitWarning as FitWarning, fit as fit
+    from progression.contrasts import Contrast as Contrast
+    from progression.contrasts import Rule as Rule
+    from progression.contrasts import contrast as contrast
+    from progression.faults import CohortError as CohortError
+    from progression.faults import InputError as InputError
+    from progression.faults import SettingError as SettingError
+    from progression.fitted import Fit as Fit
+    from progression.fitted import load as load
+    from progression.fitting import FitError as FitError
+    from progression.fitting import FitWarning as FitWarning
+    from progression.fitting import fit as fit
     from progression.leaving_out import loo as loo
-    from progression.modeling import Estimand as Estimand, Model as Model, Prior as Prior, model as model
+    from progression.modeling import Estimand as Estimand
+    from progression.modeling import Model as Model
+    from progression.modeling import Prior as Prior
+    from progression.modeling import model as model
     from progression.outcomes import Outcome as Outcome
     from progression.readers.csv import read_csv as read_csv
-    from progression.registry import models as models, register as register
+    from progression.registry import models as models
+    from progression.registry import register as register
     from progression.reporting import report as report
     from progression.store import StoreError as StoreError
 

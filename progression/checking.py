@@ -106,6 +106,8 @@ def compare(encoded: Encoded, arm_of: dict[str, str], replicates: xr.Dataset) ->
         predicted = part.statistics(replicates[part.block].to_numpy()[:, part.rows])
         for key, value in observed.items():
             drawn = predicted[key]
+            if (drawn == value).all():
+                continue  # nothing at the floor, nor in any replicate: it says nothing and would dilute the rest
             above, equal = np.mean(drawn > value), np.mean(np.isclose(drawn, value))
             tail = above + 0.5 * equal
             low, high = np.quantile(drawn, [0.025, 0.975])

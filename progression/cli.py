@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,6 +62,7 @@ def fit(
 ) -> None:
     """Fit a model to a table of visits and print the contrast."""
     chosen = pg.models()[model]
+    _loaded()
     columns = _pairs(column, "--column")
     wanted = set(outcome) if outcome else {one.name for one in chosen.outcomes}
     facts = [one for one in chosen.outcomes if one.name in wanted]
@@ -89,12 +91,14 @@ def contrast(
     month: Annotated[float | None, typer.Option(help="Month of estimands that have one.")] = None,
 ) -> None:
     """Print the estimands of a saved fit."""
+    _loaded()
     _show(pg.load(saved), {} if month is None else {"month": month}, estimand)
 
 
 @app.command()
 def check(saved: Saved, draws: int = 1000) -> None:
     """Check a saved fit against its data: the gate, predictive statistics, LOO-PIT. Exit status 1 if it fails."""
+    _loaded()
     verdict = pg.check(pg.load(saved), draws=draws)
     table = Table("outcome", "arm", "statistic", "month", "observed", "predicted", "95 %", "p", title=None)
     for row in verdict.table.itertuples():
@@ -114,6 +118,7 @@ def report(
     title: str | None = None,
 ) -> None:
     """Write one self-contained HTML report of saved fits."""
+    _loaded()
     written = pg.report([pg.load(path) for path in saved], out, title=title)
     console.print(f"report written to {written}", markup=False, highlight=False)
 
@@ -124,6 +129,7 @@ def demo(
     draws: int = 1000,
 ) -> None:
     """Fit the published and the simulated cohorts and write the report: the main job, start to finish."""
+    _loaded()
     from progression import demo as road  # here, so that --help does not load the models
 
     columns = (
@@ -153,6 +159,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; what the user can mend is told in words, never as a traceback."""
+    gc.disable()  # a quarter of a second of start-up is spent looking for garbage among modules just loaded
     try:
         app()
     except KeyboardInterrupt:
@@ -163,6 +170,13 @@ def main() -> None:
             raise
         errors.print(str(error), markup=False, highlight=False, style="red")
         raise SystemExit(2) from None
+
+
+def _loaded() -> None:
+    """Load the rest, then have garbage collected again, without looking at what was loaded."""
+    _ = pg.fit, pg.contrast
+    gc.freeze()
+    gc.enable()
 
 
 def _show(done: Any, at: dict[str, float], estimands: list[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import arviz_stats as azs
@@ -16,6 +16,7 @@ from progression.faults import Fault, SettingError, suggest
 from progression.fitted import Fit, check_probability, provenance
 from progression.modeling import Estimand, Facts
 from progression.tables import Summary, components, summarise
+from progression.units import months_per
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -67,9 +68,14 @@ class Contrast:
             estimand = self.estimands[index.partition("[")[0]]
             known = {dim: one.coords[dim].item() for dim in one.coords if dim not in ("chain", "draw")}
             fields = {"control": cohort.arms[0], "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
-                      "visit": known.get("followup_visit", 0.0), **known, **self.at}  # fmt: skip
+                      "visit": self._visit(known.get("followup_visit", 0.0)), "unit": outcome_unit(self.fit), **known, **self.at}  # fmt: skip
             words[index] = estimand.label.format_map(fields)
         return words
+
+    def _visit(self, month: float) -> str:
+        """A visit in the unit the user's table had: "week 4"."""
+        unit = self.fit.cohort.time_unit
+        return f"{unit.removesuffix('s')} {month / months_per[unit]:.3g}"
 
     def assumptions(self) -> tuple[str, ...]:
         """What the comparisons rest on, each named once; for historical controls that they are pooled."""
@@ -204,8 +210,16 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
         settings = {key: float(at.get(key, default)) for key, default in estimand.at.items()}
         used |= settings
         draws[estimand.name] = estimand.compute(fit.posterior, facts, **settings).transpose("chain", "draw", ...)
+    unit = outcome_unit(fit)
+    wanted = [replace(estimand, unit=estimand.unit.format(unit=unit)) for estimand in wanted]
     attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
     return Contrast(draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit)
+
+
+def outcome_unit(fit: Fit) -> str:
+    """Unit of the outcome that the model saw; "units" where none is stated."""
+    blocks = fit.encoded().blocks
+    return next(iter(blocks.values()))[0].unit or "units"
 
 
 @dataclass(frozen=True)

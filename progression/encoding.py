@@ -145,15 +145,15 @@ def encode(
         For an unknown option, outcome or covariate.
     """
     chosen = model.with_options(options)
-    blocks = choose_outcomes(model, cohort, outcomes)
-    faults: list[Fault] = []
-    declared = {outcome.name: outcome for outcome in model.outcomes}
+    blocks = choose_outcomes(model, cohort, outcomes, most=chosen.get("joints"))
     used = [outcome for block in blocks.values() for outcome in block]
-    faults += cohort.check([declared[outcome.name] for outcome in used if outcome.name in declared])
-    if "baseline" in model.needs:
-        faults += cohort.check_baseline()
-    if "follow_up" in model.needs:
-        faults += cohort.check_follow_up()
+    declared = {outcome.name for outcome in model.outcomes}
+    faults = list(cohort.check([outcome for outcome in used if outcome.name in declared]))
+    for outcome in used:
+        if "baseline" in model.needs:
+            faults += cohort.check_baseline(outcome.name)
+        if "follow_up" in model.needs:
+            faults += cohort.check_follow_up(outcome.name)
     visits = cohort.visits
     timetable: pd.Series | None = None
     if "visits" in model.needs:
@@ -188,7 +188,7 @@ def encode(
     position = {subject: i for i, subject in enumerate(subjects.index)}
     for block, members in blocks.items():
         coords[outcome_dim(blocks, block)] = [outcome.name for outcome in members]
-        rows = _rows(visits, members, position, timetable, chosen)
+        rows = _rows(visits, members, position, timetable)
         coords[f"{block}_row"] = list(range(len(rows["month"])))
         arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
         dims = ("subject",) if len(members) == 1 else ("subject", outcome_dim(blocks, block))
@@ -200,9 +200,9 @@ def encode(
 
 
 def choose_outcomes(
-    model: Model, cohort: Cohort, outcomes: str | Sequence[str] | None = None
+    model: Model, cohort: Cohort, outcomes: str | Sequence[str] | None = None, *, most: float | None = None
 ) -> dict[str, tuple[Outcome, ...]]:
-    """Which of the cohort's outcomes fill each observed variable of the model."""
+    """Which of the cohort's outcomes fill each observed variable of the model; `most` is the bound of those without one."""
     have = {outcome.name: outcome for outcome in cohort.outcomes}
     wanted = [outcomes] if isinstance(outcomes, str) else list(outcomes or [])
     unknown = [name for name in wanted if name not in have]
@@ -213,7 +213,9 @@ def choose_outcomes(
         ])  # fmt: skip
     chosen: dict[str, tuple[Outcome, ...]] = {}
     for block, members in model.observes.items():
-        names = wanted or [outcome.name for outcome in members if outcome.name in have]
+        own = [outcome.name for outcome in members]
+        names = wanted if len(model.observes) == 1 else [name for name in wanted if name in own]
+        names = names or [name for name in own if name in have]
         if not names and len(have) == 1 and len(members) == 1 and len(model.observes) == 1:
             names = list(have)  # "ALSFRS-R or any continuous outcome": the only one there is
         if not names or (len(members) == 1 and len(names) > 1):
@@ -223,15 +225,17 @@ def choose_outcomes(
                           table="visits")  # fmt: skip
             raise CohortError([fault])
         declared = {outcome.name: outcome for outcome in members}
-        chosen[block] = tuple(_merged(have[name], declared.get(name)) for name in names)
+        chosen[block] = tuple(_merged(have[name], declared.get(name), most) for name in names)
     return chosen
 
 
-def _merged(own: Outcome, declared: Outcome | None) -> Outcome:
+def _merged(own: Outcome, declared: Outcome | None, most: float | None) -> Outcome:
     """The cohort's facts about an outcome, completed by the model's where the cohort is silent."""
     if declared is None:
         return own
     facts = {name: getattr(own, name) for name in ("unit", "label", "lower", "upper", "detection_limit")}
+    if facts["upper"] is None and declared.upper is None:
+        facts["upper"] = most
     filled = {name: value if value not in (None, "") else getattr(declared, name) for name, value in facts.items()}
     return Outcome(own.name, **filled, integer=own.integer or declared.integer,
                    positive=own.positive or declared.positive, higher_is_better=declared.higher_is_better)  # fmt: skip
@@ -256,8 +260,7 @@ def planned_visits(visits: pd.DataFrame) -> tuple[pd.Series, list[Fault]]:
 
 
 def _rows(
-    visits: pd.DataFrame, members: Sequence[Outcome], position: Mapping[str, int], timetable: pd.Series | None,
-    options: Mapping[str, Any],
+    visits: pd.DataFrame, members: Sequence[Outcome], position: Mapping[str, int], timetable: pd.Series | None
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Long arrays of one observed variable: one entry for each value that was seen."""
     parts = []
@@ -270,7 +273,7 @@ def _rows(
         limit = np.full(len(own), outcome.detection_limit or 0.0)
         # The likelihood reads a value at its limit as censored: an uncensored value at or below the limit has none.
         lower = np.where(censored, value, np.where(value > limit, limit, 0.0))
-        upper = outcome.upper if outcome.upper is not None else options.get("joints", np.inf)
+        upper = np.inf if outcome.upper is None else outcome.upper
         columns = {
             "value": value, "subject": own["subject"].map(position).to_numpy(np.int64), "month": own["month"].to_numpy(float),
             "outcome": np.full(len(own), index, np.int64), "censored": censored, "lower": lower,

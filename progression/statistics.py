@@ -103,12 +103,13 @@ def slices(encoded: Encoded, arm_of: dict[str, str]) -> Iterator[Slice]:
 
 
 def _binned(month: np.ndarray) -> np.ndarray:
-    """Months as they are where they are few, else the median of about equally filled bins."""
+    """Months as they are where they are few, else the median of about equally filled bins; baseline by itself."""
     rounded = np.round(month, 2)
     if len(np.unique(rounded)) <= MOST_VISITS:
         return rounded
-    edges = np.quantile(month, np.linspace(0, 1, MOST_VISITS + 1)[1:-1])
-    index = np.digitize(month, np.unique(edges))
+    later = month > 0
+    edges = np.quantile(month[later], np.linspace(0, 1, MOST_VISITS)[1:-1])
+    index = np.where(later, 1 + np.digitize(month, np.unique(edges)), 0)
     return np.array([round(float(np.median(month[index == i])), 2) for i in index])
 
 

@@ -12,8 +12,8 @@ from matplotlib.text import Text
 
 import progression as pg
 from progression import plots
-from progression.plots_checks import uniform_band
-from progression.plots_words import components, rounded, share
+from progression.plots.checks import uniform_band
+from progression.plots.words import components, rounded, share
 
 ARMS = ["pla$ce$bo", "<script>alert(1)</script>"]
 

@@ -9,9 +9,10 @@ from typing import Any
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
-import progression as pg
 import pymc as pm
 import pytest
+
+import progression as pg
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 pytestmark = [pytest.mark.recovery, pytest.mark.skipif(not DATA.exists(), reason="the reference data are not here")]
@@ -21,9 +22,8 @@ FULL = {"draws": 2000, "tune": 1000, "chains": 4, "cores": 2, "progressbar": Fal
 def test_sleepstudy_meets_lme4() -> None:
     """Reaction ~ Days + (Days | Subject) by REML in lme4: SCIENCE.md, section 6."""
     table = pd.read_csv(DATA / "lme4_sleepstudy.csv", dtype={"Subject": str})
-    cohort = pg.Cohort.from_table(
-        table, time_unit="months", columns={"subject": "Subject", "time": "Days"}, outcomes=["Reaction"]
-    )
+    table = table.rename(columns={"Subject": "subject", "Days": "time"})
+    cohort = pg.Cohort.from_table(table, time_unit="months", outcomes=["Reaction"])  # a "month" is a day of the study
     priors = {
         "mean_level": pg.Prior("Normal", mu=250, sigma=500), "sd_level": pg.Prior("HalfNormal", sigma=200),
         "mean_slope": pg.Prior("Normal", mu=0, sigma=100), "sd_slope": pg.Prior("HalfNormal", sigma=100),
@@ -63,12 +63,21 @@ def test_rats_meet_openbugs() -> None:
     posterior = fit.posterior
     found = {"alpha0": posterior["mean_level"] - 22 * posterior["mean_slope"], "slope": posterior["mean_slope"],
              "sd_residual": posterior["sd_residual"]}  # fmt: skip
-    published = {"alpha0": (106.6, 0.05, 3.666), "slope": (6.186, 0.0005, 0.1088), "sd_residual": (6.092, 0.0005, 0.467)}
+    published = {
+        "alpha0": (106.6, 0.05, 3.666),
+        "slope": (6.186, 0.0005, 0.1088),
+        "sd_residual": (6.092, 0.0005, 0.467),
+    }
     for name, (mean, rounding, sd) in published.items():
         draws = found[name]
         error = np.hypot(float(azs.mcse(draws, method="mean")), sd / 100)
-        print(name, float(draws.mean()) - mean, error, float(draws.std()) - sd,
-              np.hypot(float(azs.mcse(draws, method="sd")), sd / 141))
+        print(
+            name,
+            float(draws.mean()) - mean,
+            error,
+            float(draws.std()) - sd,
+            np.hypot(float(azs.mcse(draws, method="sd")), sd / 141),
+        )
         assert abs(float(draws.mean()) - mean) < 4 * error + rounding, name
         error = np.hypot(float(azs.mcse(draws, method="sd")), sd / np.sqrt(20_000))
         assert abs(float(draws.std()) - sd) < 4 * error + 0.0005, name

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import progression as pg
-from progression import reporting
+from progression.reporting import page as page_module
 
 EVIL = "<script>alert(1)</script>"
 
@@ -128,7 +128,7 @@ def test_nothing_is_left_when_it_fails(fit, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr(reporting.plots, "diagnostics", broken)
+    monkeypatch.setattr(page_module.plots, "diagnostics", broken)
     with pytest.raises(RuntimeError, match="no picture"):
         pg.report([fit], path)
     assert path.read_text() == "the earlier report"

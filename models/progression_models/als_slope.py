@@ -6,9 +6,9 @@ from typing import Any
 
 import pymc as pm
 import xarray as xr
+
 from progression.modeling import Estimand, Facts, Prior, model
 from progression.outcomes import Outcome
-
 from progression_models import parts
 
 ALSFRSR = Outcome("alsfrsr", unit="points", label="ALSFRS-R total", lower=0, upper=48, integer=True,
@@ -52,7 +52,7 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
     },
     estimands=[
         Estimand("slope_difference", slope_difference, over=("active_arm",), requires="control",
-                 label="slope, {arm} minus {control}, points/month, positive = slower decline", unit="points/month",
+                 label="slope, {arm} minus {control}, {unit}/month, positive = slower decline", unit="{unit}/month",
                  scale="difference", reference="control arm", null=0.0, benefit="higher",
                  population="population-averaged", assumption=parts.COMPARABLE,
                  inverse=lambda value, parameters: {"slope_effect": value}),
@@ -62,15 +62,15 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
                  population="population-averaged", assumption=parts.COMPARABLE,
                  inverse=lambda value, parameters: {"slope_effect": (value - 1) * parameters["mean_slope"]}),
         Estimand("change_difference", change_difference, over=("active_arm",), requires="control", at={"month": 12.0},
-                 label="change from baseline to month {month:g}, {arm} minus {control}, points, positive = less loss",
-                 unit="points", scale="difference", reference="control arm", null=0.0, benefit="higher",
+                 label="change from baseline to month {month:g}, {arm} minus {control}, {unit}, positive = less loss",
+                 unit="{unit}", scale="difference", reference="control arm", null=0.0, benefit="higher",
                  population="population-averaged", assumption=parts.COMPARABLE + "; hypothetical: had nobody died or stopped",
                  inverse=lambda value, parameters, month=12.0: {"slope_effect": value / month}),
-        Estimand("slope", slope, over=("arm",), label="slope in {arm}, points/month, negative = decline",
-                 unit="points/month", scale="direct", reference="none", null=None, benefit="higher",
+        Estimand("slope", slope, over=("arm",), label="slope in {arm}, {unit}/month, negative = decline",
+                 unit="{unit}/month", scale="direct", reference="none", null=None, benefit="higher",
                  population="population-averaged"),
-        Estimand("change", change, over=("arm",), at={"month": 12.0}, unit="points", scale="direct",
-                 label="change from baseline to month {month:g} in {arm}, points, negative = loss", reference="baseline",
+        Estimand("change", change, over=("arm",), at={"month": 12.0}, unit="{unit}", scale="direct",
+                 label="change from baseline to month {month:g} in {arm}, {unit}, negative = loss", reference="baseline",
                  null=None, benefit="higher", population="population-averaged"),
     ],
     reference="Laird and Ware (1982), Biometrics 38:963; common baseline: Liang and Zeger (2000), Sankhya B 62:134",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import xarray as xr
+
 from progression.modeling import Estimand, Facts, Prior, model
 from progression.outcomes import Outcome
-
 from progression_models import parts
 
 CRP = Outcome("crp_mg_dl", unit="mg/dl", label="CRP", positive=True, higher_is_better=False)
@@ -35,12 +35,12 @@ def ratio_to_baseline(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
     },
     estimands=[
         Estimand("crp_ratio", ratio_to_control, over=("active_arm", "followup_visit"), requires="control", unit="",
-                 label="ratio of geometric mean CRP, {arm} to {control}, at month {visit:.1f}, below 1 = lower CRP",
+                 label="ratio of geometric mean CRP, {arm} to {control}, at {visit}, below 1 = lower CRP",
                  scale="ratio", reference="control arm", null=1.0, benefit="lower",
                  population="population-averaged", assumption=parts.COMPARABLE,
                  inverse=lambda value, parameters: {"effect": np.log(value)}),
         Estimand("crp_ratio_to_baseline", ratio_to_baseline, over=("followup_visit",), requires="no control", unit="",
-                 label="ratio of geometric mean CRP, month {visit:.1f} to baseline, on treatment, below 1 = lower CRP",
+                 label="ratio of geometric mean CRP, {visit} to baseline, on treatment, below 1 = lower CRP",
                  scale="ratio", reference="baseline", null=1.0, benefit="lower",
                  population="population-averaged", assumption=parts.BEFORE_AFTER,
                  inverse=lambda value, parameters: {"time_course": np.log(value)}),
@@ -49,7 +49,7 @@ def ratio_to_baseline(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
     needs=("baseline", "visits"),
     options={"baseline": "auto"},
     padded=True,
-    sampling={"target_accept": 0.9},
+    sampling={"target_accept": 0.95},
 )  # fmt: skip
 def sle_crp(data: Any, prior: Any) -> None:
     """Log-normal CRP with a random level for each patient and an effect at each visit; censored below a limit."""

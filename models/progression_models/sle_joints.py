@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import xarray as xr
+
 from progression.modeling import Estimand, Facts, Prior, model
 from progression.outcomes import Outcome
-
 from progression_models import parts
 
 TENDER = Outcome("tender_joints", unit="joints", label="tender joints", lower=0, integer=True, higher_is_better=False)
@@ -49,18 +49,18 @@ def ratio_to_baseline(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
     estimands=[
         Estimand("count_ratio", ratio_to_control, over=("active_arm", "followup_visit", "outcome"),
                  requires="control", unit="", scale="ratio", reference="control arm", null=1.0, benefit="lower",
-                 label="ratio of mean {outcome}, {arm} to {control}, at month {visit:.1f}, below 1 = fewer joints",
+                 label="ratio of mean {outcome}, {arm} to {control}, at {visit}, below 1 = fewer joints",
                  population="population-averaged", assumption=parts.COMPARABLE),
         Estimand("count_ratio_to_baseline", ratio_to_baseline, over=("followup_visit", "outcome"),
                  requires="no control", unit="", scale="ratio", reference="baseline", null=1.0, benefit="lower",
-                 label="ratio of mean {outcome}, month {visit:.1f} to baseline, on treatment, below 1 = fewer joints",
+                 label="ratio of mean {outcome}, {visit} to baseline, on treatment, below 1 = fewer joints",
                  population="population-averaged", assumption=parts.BEFORE_AFTER),
     ],
     reference="Crowder (1978), Applied Statistics 27:34 (beta-binomial regression); Griffiths (1973), Biometrics 29:637",
     needs=("baseline", "visits"),
     options={"baseline": "auto", "joints": 28},
     padded=True,
-    sampling={"target_accept": 0.9},
+    sampling={"target_accept": 0.95},
 )  # fmt: skip
 def sle_joints(data: Any, prior: Any) -> None:
     """Joint counts out of those assessed: beta-binomial, a random level for each patient, an effect at each visit."""

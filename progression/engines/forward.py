@@ -13,6 +13,7 @@ from pymc.model.transform.conditioning import remove_value_transforms
 from progression.encoding import Encoded
 from progression.engines.nuts import label
 from progression.engines.program import Built, build
+from progression.faults import Fault, SettingError
 from progression.modeling import Model, SupportsPyMC
 
 # Interpreted, not compiled: a thousand passes over a small graph take less time than numba takes to compile it.
@@ -132,6 +133,12 @@ def _by_subject(built: Built, rv: Any) -> bool:
 
 def points(built: Built, given: list[Any], samples: xr.Dataset) -> list[tuple[np.ndarray, ...]]:
     """The value of each unknown for each sample, subjects padded again."""
+    lost = [rv.name for rv in given if rv.name not in samples]
+    if lost:
+        raise SettingError([
+            Fault(what=f"the draws hold no {', '.join(lost)}: they are of another version of the model", value=lost[0],
+                  remedy="fit again with this version", table="setting")
+        ])  # fmt: skip
     columns = []
     for rv in given:
         dims = built.model.named_vars_to_dims.get(rv.name) or ()

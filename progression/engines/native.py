@@ -29,13 +29,14 @@ from numba.core import serialize
 from numba.core.environment import Environment, lookup_environment
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
-from nutpie import _lib, compile_pymc
-from nutpie.sample import CompiledModel
 from pymc.initial_point import make_initial_point_fn
 from pytensor.graph.traversal import ancestors
 from pytensor.printing import debugprint
 
+from progression.engines.light import CompiledModel, nutpie
 from progression.store import write_atomically
+
+_lib, compile_pymc = nutpie._lib, nutpie.compile_pymc
 
 _LAYOUT = 1  # raise it when the files or the wrapper change
 _REAL, _POINTER = numba.types.CPointer(numba.types.double), numba.types.voidptr
@@ -269,7 +270,6 @@ def _imports(library: Any) -> list[str]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     context = cpu_target.target_context
-    context.refresh()
     rtsys.initialize(context)
     codegen = context.codegen()
     with zipfile.ZipFile(path) as archive:  # each member carries a checksum that reading verifies

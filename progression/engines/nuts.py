@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import nutpie
 import pymc as pm
 import xarray as xr
 
 from progression.encoding import Encoded
+from progression.engines.light import nutpie
 from progression.engines.native import Native, compile_native
 from progression.engines.program import Built, build, values
 from progression.modeling import Model, Prior, SupportsPyMC

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import progression as pg
 import pytest
 from scipy import stats
+
+import progression as pg
 from tests import simulators
 from tests.recovery.yardsticks import (
     ALPHA,

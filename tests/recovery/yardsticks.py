@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import progression as pg
 import xarray as xr
 from scipy import stats
+
+import progression as pg
 
 QUICK = {"draws": 500, "tune": 500, "chains": 2, "cores": 2, "progressbar": False}
 FULL = {"draws": 1000, "tune": 1000, "chains": 4, "cores": 2, "progressbar": False}

@@ -12,8 +12,8 @@ from progression.checking import Check, PriorCheck
 from progression.cohort import Cohort
 from progression.fitted import Fit
 from progression.modeling import Prior
-from progression.plots_words import Component, rounded
-from progression.reporting_words import ALLOCATION, PROVENANCE, Table, effective, outcome_titles, to
+from progression.plots.words import Component, rounded
+from progression.reporting.words import ALLOCATION, PROVENANCE, Table, effective, outcome_titles, to
 
 
 def events_table(cohort: Cohort) -> Table:

@@ -12,7 +12,7 @@ from progression.cohort import Cohort
 from progression.contrasts import Contrast
 from progression.fitted import Fit
 from progression.modeling import Estimand
-from progression.plots_words import Component, rounded, share
+from progression.plots.words import Component, rounded, share
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 PROVENANCE = {

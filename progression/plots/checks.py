@@ -14,7 +14,7 @@ from scipy import stats
 
 from progression.checking import Check
 from progression.cohort import Cohort
-from progression.plots_style import (
+from progression.plots.style import (
     FAILED,
     FAINT,
     INK,

@@ -13,14 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from progression import plots
-from progression import reporting_tables as tables
-from progression import reporting_words as words
 from progression.checking import check, prior_check
 from progression.contrasts import contrast
 from progression.faults import Fault, SettingError
 from progression.fitted import Fit, provenance
-from progression.plots_words import components
-from progression.reporting_words import Table
+from progression.plots.words import components
+from progression.reporting import tables, words
+from progression.reporting.words import Table
 from progression.store import write_atomically
 
 _CAPTIONS = {
@@ -114,7 +113,7 @@ def report(
 
 def _template() -> Template:
     # Autoescape for every template: names, ids and arms come from the user's file.
-    loader = PackageLoader("progression")
+    loader = PackageLoader("progression.reporting")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return made.get_template("report.html.j2")
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from progression.fitted import Fit
 from progression.gate import MAX_RHAT, MIN_BFMI, MIN_ESS_PER_CHAIN
-from progression.plots_style import FAILED, FAINT, INK, SMALL, message, new_figure, plain, tidy
+from progression.plots.style import FAILED, FAINT, INK, SMALL, message, new_figure, plain, tidy
 
 _ACROSS = 4
 _MOST_RANKS = 8

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from progression.fitted import Fit
 from progression.outcomes import Outcome
-from progression.plots_style import (
+from progression.plots.style import (
     INK,
     MEDIUM,
     SMALL,

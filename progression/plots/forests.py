@@ -1,8 +1,4 @@
-"""Figures of fits, contrasts and checks. Each function draws and returns a matplotlib Figure; none shows or saves it.
-
-No pyplot, no global settings: ``figure.savefig("x.svg")`` writes one, a notebook shows it by itself. Every figure says
-where its data come from unless they were observed, and names the problems of its fit in red.
-"""
+"""Forest plots of contrasts."""
 
 from __future__ import annotations
 
@@ -14,11 +10,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from progression.contrasts import Contrast
 from progression.fitted import check_probability
-from progression.plots_checks import loo_pit, predictive
-from progression.plots_draws import diagnostics
-from progression.plots_patients import trajectories
-from progression.plots_priors import prior_implies, prior_posterior
-from progression.plots_style import (
+from progression.plots.style import (
     INK,
     SMALL,
     arm_colour,
@@ -28,17 +20,9 @@ from progression.plots_style import (
     shortened,
     tidy,
 )
-from progression.plots_words import Component, components, rounded
+from progression.plots.words import Component, components, rounded
 
-__all__ = [
-    "diagnostics",
-    "forest",
-    "loo_pit",
-    "predictive",
-    "prior_implies",
-    "prior_posterior",
-    "trajectories",
-]
+__all__ = ["forest"]
 
 _KINDS = {"difference": "difference", "ratio": "ratio", "direct": "in each arm"}
 

@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 
 from progression.checking import PriorCheck, prior_check
 from progression.fitted import Fit
-from progression.plots_draws import broken, population_parameters
-from progression.plots_style import (
+from progression.plots.draws import broken, population_parameters
+from progression.plots.style import (
     INK,
     MARKED,
     MEDIUM,

@@ -1,0 +1,13 @@
+"""Figures of fits, contrasts and checks. Each function draws and returns a matplotlib Figure; none shows or saves it.
+
+No pyplot, no global settings: ``figure.savefig("x.svg")`` writes one, a notebook shows it by itself. Every figure says
+where its data come from unless they were observed, and names the problems of its fit in red.
+"""
+
+from progression.plots.checks import loo_pit, predictive
+from progression.plots.draws import diagnostics
+from progression.plots.forests import forest
+from progression.plots.patients import trajectories
+from progression.plots.priors import prior_implies, prior_posterior
+
+__all__ = ["diagnostics", "forest", "loo_pit", "predictive", "prior_implies", "prior_posterior", "trajectories"]
