@@ -84,7 +84,7 @@ def check(fit: Fit, *, draws: int = 1000, random_seed: int | None = None) -> Che
     pit = _loo_pit(fit, encoded, chosen, replicates, seed)
     problems = [*fit.problems]
     for row in table[~table["ok"]].itertuples():
-        when = "" if np.isnan(row.month) else f" at month {row.month:g}"
+        when = "" if pd.isna(row.month) else f" at month {row.month:g}"
         problems.append(f"{row.statistic} of {row.outcome}{when} in {row.arm}: observed {row.observed:.3g}, predicted "
                         f"{row.predicted:.3g} ({row.lower:.3g} to {row.upper:.3g})")  # fmt: skip
     for block, values in pit.items():

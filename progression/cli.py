@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +66,7 @@ def fit(
     _loaded()
     columns = _pairs(column, "--column")
     wanted = set(outcome) if outcome else {one.name for one in chosen.outcomes}
-    facts = [one for one in chosen.outcomes if one.name in wanted]
+    facts: list[Any] = [one for one in chosen.outcomes if one.name in wanted]
     facts += [name for name in sorted(wanted) if name not in {one.name for one in facts}]
     if not outcome and len(facts) > 1:
         facts = _present(facts, visits, columns)
@@ -102,7 +103,7 @@ def check(saved: Saved, draws: int = 1000) -> None:
     verdict = pg.check(pg.load(saved), draws=draws)
     table = Table("outcome", "arm", "statistic", "month", "observed", "predicted", "95 %", "p", title=None)
     for row in verdict.table.itertuples():
-        month = "" if row.month != row.month else f"{row.month:g}"
+        month = "" if math.isnan(float(str(row.month))) else f"{float(str(row.month)):g}"
         cells = [row.outcome, row.arm, row.statistic, month, f"{row.observed:.3g}", f"{row.predicted:.3g}",
                  f"{row.lower:.3g} to {row.upper:.3g}", f"{row.p:.3f}"]  # fmt: skip
         table.add_row(*(escape(str(cell)) for cell in cells), style=None if row.ok else "bold red")

@@ -66,9 +66,14 @@ class Contrast:
         cohort = self.fit.cohort
         for index, one in self.components().items():
             estimand = self.estimands[index.partition("[")[0]]
-            known = {dim: one.coords[dim].item() for dim in one.coords if dim not in ("chain", "draw")}
-            fields = {"control": cohort.arms[0], "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
-                      "visit": self._visit(known.get("followup_visit", 0.0)), "unit": outcome_unit(self.fit), **known, **self.at}  # fmt: skip
+            known: dict[str, Any] = {str(dim): one.coords[dim].item() for dim in one.coords}
+            fields = {
+                "control": cohort.arms[0],
+                "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
+                "visit": self._visit(known.get("followup_visit", 0.0)),
+                "unit": outcome_unit(self.fit),
+            }
+            fields |= {name: value for name, value in {**known, **self.at}.items() if name not in ("chain", "draw")}
             words[index] = estimand.label.format_map(fields)
         return words
 

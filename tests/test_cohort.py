@@ -1,7 +1,6 @@
 """A cohort is frozen, keeps its content through every road, and says what it is."""
 
 # A case a line reads as a table; wrapped it does not.
-# ruff: noqa: E501
 
 import dataclasses
 import json

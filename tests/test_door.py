@@ -1,7 +1,6 @@
 """Bad tables are refused with every fault in clear; odd but legal ones are accepted with the right content."""
 
 # A case a line reads as a table; wrapped it does not.
-# ruff: noqa: E501
 
 import time
 from collections.abc import Callable

@@ -82,7 +82,13 @@ def test_problems_are_told_everywhere(switch, value, text, sampler, als, fake_en
     with pytest.warns(pg.FitWarning, match=text):
         fit = pg.fit("als_slope", als, random_seed=4, sampler=sampler)
     assert any(text in problem for problem in fit.problems)
-    for shown in (repr(fit), fit.summary().header, repr(fit.summary()), fit.summary()._repr_html_(), repr(pg.contrast(fit))):
+    for shown in (
+        repr(fit),
+        fit.summary().header,
+        repr(fit.summary()),
+        fit.summary()._repr_html_(),
+        repr(pg.contrast(fit)),
+    ):
         assert text in shown and "PROBLEM" in shown
     assert text in pg.contrast(fit).draws.attrs["problems"] and text in repr(pg.contrast(fit).summary())
     path = fit.save(tmp_path / "run.nc")

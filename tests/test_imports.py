@@ -75,7 +75,9 @@ def test_no_circles():
 
     for name in GRAPH:
         visit(name)
-    assert "progression.encoding" in GRAPH["progression.fitting"] | GRAPH["progression.fitted"]  # the graph is not empty
+    assert (
+        "progression.encoding" in GRAPH["progression.fitting"] | GRAPH["progression.fitted"]
+    )  # the graph is not empty
 
 
 def reaches(name):

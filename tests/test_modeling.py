@@ -105,8 +105,12 @@ def test_unknown_distributions_and_parameters_are_refused_where_they_are_built(p
     assert "mean_slope" in str(caught.value)
 
 
-@pytest.mark.xfail(reason="PyMC ignores a misspelt parameter of most distributions in silence", raises=pytest.fail.Exception)
-@pytest.mark.parametrize(("distribution", "parameters"), [("HalfNormal", {"sgma": 0.1}), ("Normal", {"mu": 0, "sd": 0.1})])
+@pytest.mark.xfail(
+    reason="PyMC ignores a misspelt parameter of most distributions in silence", raises=pytest.fail.Exception
+)
+@pytest.mark.parametrize(
+    ("distribution", "parameters"), [("HalfNormal", {"sgma": 0.1}), ("Normal", {"mu": 0, "sd": 0.1})]
+)
 def test_a_misspelt_parameter_is_refused(distribution, parameters):
     with pytest.raises(SettingError), pm.Model():
         pg.Prior(distribution, **parameters).to_pymc("x")

@@ -1,7 +1,6 @@
 """CSV files as people have them: read right, or refused with every fault and its place."""
 
 # A case a line reads as a table; wrapped it does not.
-# ruff: noqa: E501
 
 import csv as stdlib_csv
 import time

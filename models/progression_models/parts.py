@@ -41,6 +41,11 @@ def subject_effect(
     return anchor + scale * raw
 
 
+def exp(x: xr.DataArray) -> xr.DataArray:
+    """Exponential, labels kept."""
+    return xr.apply_ufunc(np.exp, x)
+
+
 def population_mean(inverse_link: Any, location: xr.DataArray, sd: xr.DataArray) -> xr.DataArray:
     """Mean over patients of ``inverse_link(location + sd * z)``, z standard normal, by Gauss-Hermite quadrature."""
     return (inverse_link(location + sd * NODES) * WEIGHTS).sum("node")

@@ -16,11 +16,11 @@ CRP = Outcome("crp_mg_dl", unit="mg/dl", label="CRP", positive=True, higher_is_b
 
 
 def ratio_to_control(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
-    return np.exp(posterior["effect"])
+    return parts.exp(posterior["effect"])
 
 
 def ratio_to_baseline(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
-    return np.exp(posterior["time_course"])
+    return parts.exp(posterior["time_course"])
 
 
 @model(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pymc as pm
 import xarray as xr
 
@@ -19,7 +18,7 @@ SWOLLEN = Outcome(
 
 
 def _inverse_logit(x: xr.DataArray) -> xr.DataArray:
-    return 1 / (1 + np.exp(-x))
+    return 1 / (1 + parts.exp(-x))
 
 
 def _share(posterior: xr.Dataset, *, arm_effect: xr.DataArray | float = 0.0, visits: bool = True) -> xr.DataArray:

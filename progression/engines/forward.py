@@ -28,7 +28,7 @@ def thin(posterior: xr.Dataset, draws: int) -> xr.Dataset:
 
 
 def stack(posterior: xr.Dataset) -> xr.Dataset:
-    """All draws in one dim `sample`, chain by chain. (xarray's own stack refuses dims of length zero.)"""
+    """All draws in one dim `sample`, chain by chain; xarray's own stack refuses dims of length zero."""
     made = {}
     for name, variable in posterior.data_vars.items():
         array = variable.transpose("chain", "draw", ...)

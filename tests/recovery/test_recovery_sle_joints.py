@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import progression as pg
 import pytest
 from scipy import special, stats
+
+import progression as pg
 from tests import simulators
 from tests.recovery.yardsticks import (
     FULL,
@@ -49,7 +50,9 @@ def log_pmf(k: np.ndarray, n: int, share: np.ndarray, rho: np.ndarray) -> np.nda
 
 def test_log_pmf_is_scipys() -> None:
     k = np.arange(29)
-    np.testing.assert_allclose(log_pmf(k, 28, np.float64(0.3), np.float64(0.2)), stats.betabinom.logpmf(k, 28, 1.2, 2.8))
+    np.testing.assert_allclose(
+        log_pmf(k, 28, np.float64(0.3), np.float64(0.2)), stats.betabinom.logpmf(k, 28, 1.2, 2.8)
+    )
 
 
 def moments(mass: np.ndarray, values: np.ndarray) -> tuple[float, float]:
