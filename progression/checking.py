@@ -83,10 +83,12 @@ def check(fit: Fit, *, draws: int = 1000, random_seed: int | None = None) -> Che
     table = compare(encoded, dict(fit.cohort.subjects["arm"]), replicates)
     pit = _loo_pit(fit, encoded, chosen, replicates, seed)
     problems = [*fit.problems]
-    for row in table[~table["ok"]].itertuples():
-        when = "" if pd.isna(row.month) else f" at month {row.month:g}"
-        problems.append(f"{row.statistic} of {row.outcome}{when} in {row.arm}: observed {row.observed:.3g}, predicted "
-                        f"{row.predicted:.3g} ({row.lower:.3g} to {row.upper:.3g})")  # fmt: skip
+    for row in table[~table["ok"]].to_dict("records"):
+        when = "" if np.isnan(row["month"]) else f" at month {row['month']:g}"
+        problems.append(
+            f"{row['statistic']} of {row['outcome']}{when} in {row['arm']}: observed {row['observed']:.3g}, "
+            f"predicted {row['predicted']:.3g} ({row['lower']:.3g} to {row['upper']:.3g})"
+        )
     for block, values in pit.items():
         p = float(stats.kstest(values, "uniform").pvalue)
         if p < 0.001:
