@@ -1,10 +1,13 @@
 """Sphinx settings: MyST-NB pages, the furo theme, and the notebooks of the repository as pages."""
 
+import os
 import shutil
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
 
 project = "progression"
 author = "The progression developers"
@@ -19,15 +22,21 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "model_pages",
 ]
 
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_ext", "**.ipynb_checkpoints"]
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 
-# Notebooks are executed by the tests, with few draws; a build of the pages shows the outputs stored in them.
-nb_execution_mode = "off"
+# The notebooks are kept without outputs, so a build executes them: once, until their cells change. After a change of the
+# package, `make clean` makes the next build execute them anew. PROGRESSION_DOCS_EXECUTE=off builds without outputs.
+nb_execution_mode = os.environ.get("PROGRESSION_DOCS_EXECUTE", "cache")
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

@@ -1,3 +1,19 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: -all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Anakinra in lupus arthritis: four patients
 #
@@ -102,7 +118,7 @@ plots.trajectories(joints)
 # ## C-reactive protein
 #
 # `sle_crp` works with logarithms. No value is censored: 0.5 mg/dl is the upper limit of normal in this paper, not the
-# limit of the assay. With eleven values for seven parameters and four patients the sampler needs small steps, so
+# limit of the assay. With eleven values for five parameters and four levels the sampler needs small steps, so
 # `target_accept` is raised: with the default a draw may diverge, and the fit would say so.
 
 # %%

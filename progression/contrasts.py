@@ -71,7 +71,6 @@ class Contrast:
                 "control": cohort.arms[0],
                 "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
                 "visit": self._visit(known.get("followup_visit", 0.0)),
-                "unit": outcome_unit(self.fit),
             }
             fields |= {name: value for name, value in {**known, **self.at}.items() if name not in ("chain", "draw")}
             words[index] = estimand.label.format_map(fields)
@@ -216,7 +215,7 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
         used |= settings
         draws[estimand.name] = estimand.compute(fit.posterior, facts, **settings).transpose("chain", "draw", ...)
     unit = outcome_unit(fit)
-    wanted = [replace(estimand, unit=estimand.unit.format(unit=unit)) for estimand in wanted]
+    wanted = [replace(e, unit=e.unit.replace("{unit}", unit), label=e.label.replace("{unit}", unit)) for e in wanted]
     attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
     return Contrast(draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit)
 

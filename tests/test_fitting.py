@@ -126,7 +126,7 @@ def test_groups_on_request(als, fake_fit):
 def test_an_interval_is_a_probability(value, als, fake_fit):
     fit = fake_fit("als_slope", als)
     for ask in (fit.summary, pg.contrast(fit).summary):
-        with pytest.raises(SettingError, match=r"did you mean 0\.95" if value == 95 else "not a probability"):
+        with pytest.raises(SettingError, match=r"Did you mean 0\.95" if value == 95 else "not a probability"):
             ask(ci_prob=value)
 
 

@@ -78,14 +78,15 @@ def test_effective_sample_size():
 
 
 def test_tails_that_do_not_mix():
-    """Bulk fine, tails visited in one long run: only the tail ESS sees it."""
+    """The middle is visited at random, the width of the tails wanders slowly: only the tail ESS sees it."""
+    rng, walk = np.random.default_rng(6), np.zeros((4, 1000))
+    for i in range(1, 1000):
+        walk[:, i] = 0.97 * walk[:, i - 1] + 0.4 * rng.normal(size=4)
     slow = draws(n=1000)
-    array = np.clip(slow["mu"].to_numpy(), -1.6, 1.6)
-    array[:, 400:440] = np.where(np.arange(40) % 2, 4.0, -4.0) + 0.1 * array[:, 400:440]
-    slow["mu"] = (DIMS, array)
+    slow["mu"] = slow["mu"] * np.exp(walk)
     table = convergence(slow)
     assert table.loc["mu", "ess_bulk"] > 400 > table.loc["mu", "ess_tail"]
-    assert any("effective sample size" in p for p in diagnose(slow, stats(n=1000)).problems)
+    assert any("effective sample size" in p and "(mu)" in p for p in diagnose(slow, stats(n=1000)).problems)
 
 
 def test_energy():
@@ -117,7 +118,7 @@ def test_an_unknown_name_is_a_failure(meaning):
 
 def test_one_chain_and_short_chains():
     found = diagnose(draws(1), stats(chains=1))
-    only(found, "one chain only")
+    assert any("one chain only" in problem for problem in found.problems)
     found = diagnose(draws(n=400), stats(n=400), expected_draws=500)
     only(found, "cut short: 400 draws a chain of 500")
     assert not diagnose(draws(n=400), stats(n=400), expected_draws=400).problems
