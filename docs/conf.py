@@ -38,16 +38,18 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints = "none"  # the numpydoc sections state the types
+autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
 autosummary_generate = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes that are also properties would otherwise be described twice
 
 html_theme = "furo"
 html_title = f"progression {release}"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 
 def copy_notebooks(source: Path, target: Path) -> None:

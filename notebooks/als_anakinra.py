@@ -172,7 +172,7 @@ three.round(2)
 
 # %%
 figure, panel = plt.subplots(figsize=(9.6, 2.3), layout="constrained")
-for at, (planted, row) in enumerate(three.iterrows()):
+for at, (_, row) in enumerate(three.iterrows()):
     panel.plot([row["lower"], row["upper"]], [at, at], color="#0072B2", linewidth=2)
     panel.plot(row["mean"], at, "o", color="white", markeredgecolor="#0072B2", markeredgewidth=1.8, markersize=7)
 panel.axvline(0, color="#222222", linestyle="--", linewidth=0.9, zorder=0)

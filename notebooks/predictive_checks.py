@@ -133,12 +133,12 @@ plots.predictive(checks["binomial"])
 # **Look at** the red crosses. The means of the change, at the left, are right: the model has a parameter for each. What fails is the spread of changes, the share of zeros, and the variance within patients.
 
 # %%
-columns = ["outcome", "arm", "statistic", "observed", "predicted", "lower", "upper", "p", "ok"]
+columns = ["outcome", "arm", "observed", "predicted", "lower", "upper", "ok"]
 within = {
     name: check.table.loc[check.table["statistic"] == "variance within patients", columns]
     for name, check in checks.items()
 }
-pd.concat(within).round(3)
+pd.concat(within).droplevel(1).round(1)
 
 # %%
 short = within["binomial"]["observed"] / within["binomial"]["predicted"]

@@ -18,6 +18,7 @@ from progression.modeling import Estimand, Facts
 from progression.tables import Summary, components, summarise
 from progression.units import months_per
 
+_FLIPPED: Mapping[Any, Any] = {"higher": "lower", "lower": "higher", None: None}
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -90,6 +91,8 @@ class Contrast:
         }
         if len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
             found.append(notes[self.fit.cohort.allocation])
+        if self.fit.encoded().coords["baseline_arm"]:
+            found.append("each arm has a baseline of its own: comparisons are adjusted for the difference at baseline")
         return tuple(text for text in dict.fromkeys(found) if not any(other.startswith(text + ";") for other in found))
 
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
@@ -125,6 +128,11 @@ class Contrast:
             if not dims:
                 raise SettingError([_fault(key, f"is not something {name!r} runs over", f"it has {_inner(one)}")])
             numeric = np.issubdtype(one[dims[0]].dtype, np.number)
+            if numeric and np.abs(one[dims[0]].to_numpy() - value).min() > 0.5:
+                planned = ", ".join(f"{month:.3g}" for month in one[dims[0]].to_numpy())
+                raise SettingError(
+                    [_fault(value, "is more than half a month from any visit", f"name one of the months {planned}")]
+                )
             try:
                 one = one.sel({dims[0]: value}, method="nearest" if numeric else None)
             except KeyError:
@@ -158,11 +166,14 @@ class Contrast:
         one = self.select(estimand, **labels)
         if comparison not in _OPERATORS:
             raise SettingError([_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")])
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise SettingError([_fault(value, "is not a finite number", "give a number")])
         holds = _OPERATORS[comparison](one, value).astype(float)
         share = float(holds.mean())
-        n = holds.size
-        # All draws agree: no error can be estimated from them; the rule of three bounds it.
-        mcse = float(azs.mcse(holds.transpose("chain", "draw"))) if 0 < share < 1 else 3 / n / 2
+        if 0 < share < 1:
+            mcse = float(azs.mcse(holds.transpose("chain", "draw")))
+        else:  # all draws agree: no error can be estimated from them; the rule of three bounds it
+            mcse = 1.5 / float(azs.ess(one.reset_coords(drop=True).transpose("chain", "draw")))
         return Probability(f"{estimand or next(iter(self.estimands))} {comparison} {value:g}", share, mcse)
 
     def __repr__(self) -> str:
@@ -213,11 +224,21 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
     for estimand in wanted:
         settings = {key: float(at.get(key, default)) for key, default in estimand.at.items()}
         used |= settings
-        draws[estimand.name] = estimand.compute(fit.posterior, facts, **settings).transpose("chain", "draw", ...)
+        computed = estimand.compute(fit.posterior, facts, **settings)
+        draws[estimand.name] = computed.transpose(
+            "chain", "draw", *(dim for dim in estimand.over if dim in computed.dims)
+        )
     unit = outcome_unit(fit)
     wanted = [replace(e, unit=e.unit.replace("{unit}", unit), label=e.label.replace("{unit}", unit)) for e in wanted]
     attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
     return Contrast(draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit)
+
+
+def _runs_the_other_way(fit: Fit) -> bool:
+    """Whether the outcome is better low where the model was written for one that is better high, or the reverse."""
+    seen = next(iter(fit.encoded().blocks.values()))[0].higher_is_better
+    written = fit.model.outcomes[0].higher_is_better
+    return None not in (seen, written) and seen != written
 
 
 def outcome_unit(fit: Fit) -> str:

@@ -146,6 +146,7 @@ def encode(
     """
     chosen = model.with_options(options)
     blocks = choose_outcomes(model, cohort, outcomes, most=chosen.get("joints"))
+    _check_options(chosen)
     used = [outcome for block in blocks.values() for outcome in block]
     declared = {outcome.name for outcome in model.outcomes}
     faults = list(cohort.check([outcome for outcome in used if outcome.name in declared]))
@@ -191,7 +192,8 @@ def encode(
         rows = _rows(visits, members, position, timetable)
         coords[f"{block}_row"] = list(range(len(rows["month"])))
         arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
-        dims = ("subject",) if len(members) == 1 else ("subject", outcome_dim(blocks, block))
+        # By what the program was written for: one outcome of a model of two still has its dim.
+        dims = ("subject",) if len(model.observes[block]) == 1 else ("subject", outcome_dim(blocks, block))
         own = statistics_by_subject(rows, n, len(members))
         arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
                    for name, table in own.items()}  # fmt: skip
@@ -238,15 +240,39 @@ def _merged(own: Outcome, declared: Outcome | None, most: float | None) -> Outco
         facts["upper"] = most
     filled = {name: value if value not in (None, "") else getattr(declared, name) for name, value in facts.items()}
     return Outcome(own.name, **filled, integer=own.integer or declared.integer,
-                   positive=own.positive or declared.positive, higher_is_better=declared.higher_is_better)  # fmt: skip
+                   positive=own.positive or declared.positive,
+                   higher_is_better=declared.higher_is_better if own.higher_is_better is None else own.higher_is_better)  # fmt: skip
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    faults = []
+    if options.get("baseline", "auto") not in ("auto", "common", "free"):
+        known = ("auto", "common", "free")
+        faults.append(Fault(what=f"the option baseline has no such value{suggest(options['baseline'], known)}",
+                            remedy="use one of them", value=options["baseline"], table="setting"))  # fmt: skip
+    joints = options.get("joints", 28)
+    if isinstance(joints, bool) or not isinstance(joints, int | np.integer) or joints < 1:
+        faults.append(Fault(what="the option joints is not a number of joints", remedy="give a whole number such as 28",
+                            value=joints, table="setting"))  # fmt: skip
+    if faults:
+        raise SettingError(faults)
 
 
 def planned_visits(visits: pd.DataFrame) -> tuple[pd.Series, list[Fault]]:
     """The planned visit, in months, that each row belongs to: the column `visit` where there is one, else the time."""
     if "visit" in visits:
+        lost = visits[visits["visit"].isna()]
+        if len(lost):
+            return visits["month"], [
+                Fault(what="the row has no visit", remedy="name its planned visit, or leave the column out",
+                      column="visit", subject=str(row.subject), value=f"month {row.month:.2f}", table="visits")
+                for row in lost.itertuples()
+            ]  # fmt: skip
         planned = visits.groupby("visit")["month"].transform("median")
     else:
         planned = visits["month"]
+    if (planned <= 0).any():  # screening visits belong to the baseline: nothing has been given before time 0
+        planned = planned.where(planned > 0, planned[planned <= 0].max())
     planned = planned.round(3)
     times = np.sort(planned.unique())
     if len(times) < 2:
@@ -270,7 +296,8 @@ def _rows(
         value = own[outcome.name].to_numpy(float)
         flag = own.get(f"{outcome.name}_censored")
         censored = np.zeros(len(own), bool) if flag is None else flag.to_numpy(bool)
-        limit = np.full(len(own), outcome.detection_limit or 0.0)
+        # Where no limit is declared the highest censored value stands for it, so that replicates are censored alike.
+        limit = np.full(len(own), outcome.detection_limit or value[censored].max(initial=0.0))
         # The likelihood reads a value at its limit as censored: an uncensored value at or below the limit has none.
         lower = np.where(censored, value, np.where(value > limit, limit, 0.0))
         upper = np.inf if outcome.upper is None else outcome.upper

@@ -150,8 +150,13 @@ class Fit:
             For months that are not finite, an unknown arm, or a number of patients below one.
         """
         seed = self.settings["random_seed"] if random_seed is None else random_seed
+        months = list(months) if isinstance(months, Sequence | np.ndarray) and not isinstance(months, str) else [months]
         faults = [_fault("months", m, "is not a finite number", "give months from baseline")
-                  for m in months if not np.isfinite(m)]  # fmt: skip
+                  for m in months if not isinstance(m, int | float | np.number) or not np.isfinite(m)]  # fmt: skip
+        if new_patients is not None and not new_patients:
+            faults.append(_fault("new_patients", new_patients, "is empty", "give a number for at least one arm"))
+        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+            faults.append(_fault("draws", draws, "is not a number of draws", "give at least 1"))
         for arm, count in (new_patients or {}).items():
             if arm not in self.cohort.arms:
                 faults.append(

@@ -21,6 +21,7 @@ from progression.modeling import Model, SupportsPyMC
 from progression.registry import resolve
 
 SAMPLERS = ("nutpie", "pymc")
+KEYWORDS = ("target_accept", "cores", "maxdepth")  # what both samplers understand
 
 
 class FitWarning(UserWarning):
@@ -65,7 +66,7 @@ def fit(
     strict : bool
         Whether a fit with problems raises instead of warning.
     **sample_kwargs
-        Passed on to the sampler: ``target_accept``, ``cores``.
+        For the sampler: ``target_accept``, ``cores``, ``maxdepth``.
 
     Returns
     -------
@@ -129,11 +130,21 @@ def check_settings(
             faults.append(_fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more"))
     if sampler not in SAMPLERS:
         faults.append(_fault("sampler", sampler, f"is unknown{suggest(sampler, SAMPLERS)}", "use one of them"))
-    if random_seed is not None and (not isinstance(random_seed, int | np.integer) or random_seed < 0):
-        faults.append(_fault("random_seed", random_seed, "is not a whole number from 0", "give a seed such as 1"))
-    accept = more.get("target_accept")
-    if accept is not None and not 0 < accept < 1:
-        faults.append(_fault("target_accept", accept, "is not a probability", "give a number such as 0.9"))
+    if random_seed is not None and (
+        isinstance(random_seed, bool) or not isinstance(random_seed, int | np.integer) or not 0 <= random_seed < 2**32
+    ):
+        faults.append(
+            _fault("random_seed", random_seed, "is not a whole number from 0 to 2**32 - 1", "give one such as 1")
+        )
+    for name, value in more.items():
+        if name not in KEYWORDS:
+            faults.append(_fault(name, value, f"is not a keyword of the sampler{suggest(name, KEYWORDS)}", "rename it"))
+        elif isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            faults.append(_fault(name, value, "is not a number", "give a number"))
+        elif name == "target_accept" and not 0 < value < 1:
+            faults.append(_fault(name, value, "is not a probability", "give a number such as 0.9"))
+        elif name != "target_accept" and (value < 1 or value != int(value)):
+            faults.append(_fault(name, value, "is not a whole number of at least 1", "give 1 or more"))
     if faults:
         raise SettingError(faults)
 

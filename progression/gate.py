@@ -83,7 +83,7 @@ def diagnose(posterior: xr.Dataset, stats: xr.Dataset, *, expected_draws: int | 
         problems.append(f"{divergences} of {total} draws diverged; raise target_accept or reconsider the priors")
     if deep:
         problems.append(f"{deep} draws ran into the greatest tree depth")
-    if bfmi and min(bfmi) < MIN_BFMI:
+    if bfmi and not min(bfmi) >= MIN_BFMI:  # written so that a NaN fails
         problems.append(f"E-BFMI down to {min(bfmi):.2f}; at least {MIN_BFMI} is wanted")
     return Diagnostics(table, divergences, deep, bfmi, tuple(problems))
 

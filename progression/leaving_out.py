@@ -76,8 +76,8 @@ def patient_likelihood(
             arguments = [_padded(value, n_padded, ndim) for value, ndim in zip(values, shapes, strict=True)]
             terms = run(*point, *arguments)
             total = np.zeros(n)
-            for block, rows in zip(blocks, terms, strict=False):
-                total += np.bincount(subject[block], rows, n)[:n]
+            for rv, rows in zip(built.model.observed_RVs, terms, strict=False):
+                total += np.bincount(subject[rv.name], rows, n)[:n]
             for own in terms[len(blocks) :]:
                 total += own.reshape(own.shape[0], -1).sum(axis=1)[:n]
             log_weight[k] = total - log_density

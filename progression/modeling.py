@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import numbers
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,16 @@ _POSITIVE = {
     "Cauchy": {"beta"}, "HalfCauchy": {"beta"}, "Exponential": {"lam", "scale"}, "Laplace": {"b"},
     "Gamma": {"alpha", "beta", "mu", "sigma"}, "InverseGamma": {"alpha", "beta", "mu", "sigma"},
     "Beta": {"alpha", "beta", "sigma", "nu"}, "Weibull": {"alpha", "beta"}, "TruncatedNormal": {"sigma", "tau"},
+}  # fmt: skip
+
+# All the parameters of the same families: PyMC drops a misspelt one without a word and uses its default.
+_PARAMETERS = {
+    "Normal": {"mu", "sigma", "tau"}, "HalfNormal": {"sigma", "tau"}, "LogNormal": {"mu", "sigma", "tau"},
+    "StudentT": {"nu", "mu", "sigma", "lam"}, "HalfStudentT": {"nu", "sigma", "lam"}, "Cauchy": {"alpha", "beta"},
+    "HalfCauchy": {"beta"}, "Exponential": {"lam", "scale"}, "Laplace": {"mu", "b"},
+    "Gamma": {"alpha", "beta", "mu", "sigma"}, "InverseGamma": {"alpha", "beta", "mu", "sigma"},
+    "Beta": {"alpha", "beta", "mu", "sigma", "nu"}, "Weibull": {"alpha", "beta"}, "Uniform": {"lower", "upper"},
+    "TruncatedNormal": {"mu", "sigma", "tau", "lower", "upper"},
 }  # fmt: skip
 
 
@@ -66,7 +77,10 @@ class Prior:
     def __init__(self, distribution: str, /, **parameters: float) -> None:
         faults = []
         for key, value in parameters.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            if key not in _PARAMETERS.get(distribution, {key}):
+                what = f"is not a parameter of {distribution}{suggest(key, sorted(_PARAMETERS[distribution]))}"
+                faults.append(_setting(f"{distribution}({key}=...)", value, what, "rename it"))
+            elif isinstance(value, bool) or not isinstance(value, numbers.Real) or math.isnan(value):
                 faults.append(_setting(f"{distribution}({key}=...)", value, "is not a number", "give a number"))
             elif math.isinf(value) and key not in {"lower", "upper"}:
                 faults.append(_setting(f"{distribution}({key}=...)", value, "is infinite", "give a finite number"))
@@ -80,7 +94,8 @@ class Prior:
         if faults:
             raise SettingError(faults)
         object.__setattr__(self, "distribution", distribution)
-        object.__setattr__(self, "parameters", MappingProxyType(dict(parameters)))
+        plain = {key: value if isinstance(value, int) else float(value) for key, value in parameters.items()}
+        object.__setattr__(self, "parameters", MappingProxyType(plain))
 
     def to_pymc(self, name: str, **kwargs: Any) -> Any:
         """Make the variable `name` in the PyMC model in context and return it."""
@@ -90,6 +105,13 @@ class Prior:
         if family is None:
             fault = _setting(name, self.distribution, "is not a distribution of PyMC", "see the list of pymc's names")
             raise SettingError([fault])
+        known = [key for key in inspect.signature(family.dist).parameters if key not in ("args", "kwargs")]
+        wrong = [
+            _setting(f"{name} ~ {self!r}", key, f"is not a parameter of {self.distribution}{suggest(key, known)}", "rename it")
+            for key in self.parameters if key not in known
+        ]  # fmt: skip
+        if wrong:
+            raise SettingError(wrong)
         try:
             return family(name, **self.parameters, **kwargs)
         except (TypeError, ValueError) as error:
@@ -347,6 +369,9 @@ def prior_names(program: Program) -> set[str] | None:
         tree = ast.parse(textwrap.dedent(inspect.getsource(program)))
     except (OSError, TypeError, SyntaxError):
         return None  # typed at a bare prompt: building the model checks the names instead
+    found = tree.body[0] if tree.body else None
+    if not isinstance(found, ast.FunctionDef) or found.name != program.__name__:
+        return None  # the text of something else, as for programs made by exec
     asked_for = list(inspect.signature(program).parameters)[1]
     return {
         call.args[0].value

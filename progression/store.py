@@ -73,7 +73,7 @@ def read_tree(path: str | Path, *, kind: str) -> xr.DataTree:
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # what a torn file makes the readers below raise is without end
         raise StoreError(f"{path} cannot be read as a {kind}: {error}; write it again") from error
     if tree.attrs.get("kind") != kind:
         raise StoreError(f"{path} is not a {kind} that progression saved (kind: {tree.attrs.get('kind')!r})")

@@ -62,4 +62,4 @@ def summarise(parts: Mapping[str, xr.DataArray], *, ci_prob: float) -> pd.DataFr
 
 
 def _word(label: object) -> str:
-    return f"{label:.3g}" if isinstance(label, float | np.floating) else str(label)
+    return f"{label:g}" if isinstance(label, float | np.floating) else str(label)

@@ -186,7 +186,7 @@ def crp_fit(sle_trial):
 
 @pytest.fixture(scope="session")
 def joints_fit(sle_trial):
-    return _fit("sle_joints", sle_trial)
+    return _fit("sle_joints", sle_trial, draws=2000, tune=1000)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,17 @@
 """A model that looks like the data passes; one that cannot vary enough fails."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from scipy import stats
 
 import progression as pg
-from progression.checking import _loo_pit
+from progression.checking import compare
+from progression.encoding import encode
+from progression.statistics import slices
 
 
 @pytest.mark.slow
@@ -28,15 +34,15 @@ def test_a_model_that_fits_passes(als_fit):
 
 
 @pytest.mark.slow
-def test_other_data_than_the_model_saw_fail(als_fit):
-    """The same posterior before data from a trial whose scores scatter three times as wide."""
-    from dataclasses import replace
-
-    wild = pg.datasets.simulated_als(n=(24, 24), random_seed=3, sd_residual=6.0)
-    found = pg.check(replace(als_fit, cohort=wild), draws=400)
+def test_a_spread_that_is_too_narrow_fails(als_fit):
+    """The same posterior with a third of the residual."""
+    groups = {name: node.to_dataset() for name, node in als_fit.idata.children.items()}
+    groups["posterior"] = groups["posterior"].assign(sd_residual=groups["posterior"]["sd_residual"] / 3)
+    found = pg.check(replace(als_fit, idata=xr.DataTree.from_dict(groups)))
     assert not found.passed and "FAILED" in repr(found)
-    assert any("SD of change of alsfrsr" in problem for problem in found.problems)
-    assert any("LOO-PIT" in problem for problem in found.problems)
+    assert any("LOO-PIT of score is not uniform" in problem for problem in found.problems)
+    assert not found.table.query("statistic == 'SD of change'")["ok"].all()
+    assert any("SD of change of alsfrsr at month" in problem for problem in found.problems)
 
 
 @pytest.mark.slow
@@ -44,10 +50,20 @@ def test_overdispersion(joints_fit, sle_trial, real_fit):
     """Counts that vary strongly from visit to visit: beta-binomial passes, (nearly) binomial fails."""
     assert pg.check(joints_fit, draws=500).passed
     tight = {"overdispersion": pg.Prior("Beta", alpha=1, beta=100_000)}
-    found = pg.check(real_fit("sle_joints", sle_trial, priors=tight, draws=500, tune=500), draws=500)
+    found = pg.check(real_fit("sle_joints", sle_trial, priors=tight, draws=500, tune=500))
     assert not found.passed
-    assert any("variance within patients" in problem or "LOO-PIT" in problem for problem in found.problems)
-    assert not found.table.query("statistic == 'variance within patients'")["ok"].all()
+    for text in ("variance within patients of tender_joints in control", "LOO-PIT of joints is not uniform"):
+        assert any(text in problem for problem in found.problems)
+    assert not found.table.query("statistic == 'variance within patients'")["ok"].any()
+
+
+@pytest.mark.parametrize("n", [40, 400])
+def test_few_replicates_hide_no_misfit(n, als):
+    """Observed values far outside all replicates must fail, however many replicates and statistics there are."""
+    fake_fit.engine.replace = {"mean_slope": lambda v: 0 * v + 30, "sd_slope": lambda v: 0 * v + 0.01}
+    found = pg.check(fake_fit("als_slope", als, draws=100), draws=100).table
+    outside = found[(found["observed"] < found["lower"] - 5) & (found["statistic"] == "mean change")]
+    assert len(outside) and not outside["ok"].any()
 
 
 @pytest.mark.slow
@@ -66,23 +82,6 @@ def test_problems_of_the_fit_fail_the_check(als, fake_fit):
     assert not found.passed and any("diverged" in problem for problem in found.problems)
 
 
-@pytest.mark.parametrize(("spread", "uniform"), [(1.0, True), (0.4, False), (2.5, False)])
-def test_loo_pit_is_uniform_only_for_the_truth(spread, uniform):
-    rng = np.random.default_rng(1)
-    values, replicates = rng.normal(size=600), spread * rng.normal(size=(800, 600))
-    density = np.tile(stats.norm.logpdf(values, scale=spread), (800, 1))
-    p = stats.kstest(_loo_pit(values, replicates, density, seed=1), "uniform").pvalue
-    assert (p > 0.01) if uniform else (p < 1e-4)
-
-
-def test_loo_pit_leaves_the_row_out():
-    """Two points of the posterior; the weight of each is one over the density it gives the row."""
-    values, replicates = np.array([0.5]), np.array([[0.0], [1.0]])
-    found = _loo_pit(values, replicates, np.log([[0.75], [0.25]]), seed=0)
-    weight = np.minimum(np.array([1.0, 3.0]), 2.0 * np.sqrt(2))  # truncated at mean times root of their number
-    assert found[0] == pytest.approx(weight[0] / weight.sum())
-
-
 def test_what_priors_imply(als):
     narrow = {"mean_level": pg.Prior("Normal", mu=38, sigma=0.001), "sd_level": pg.Prior("HalfNormal", sigma=0.001),
               "sd_residual": pg.Prior("LogNormal", mu=-7, sigma=0.1), "mean_slope": pg.Prior("Normal", mu=-1, sigma=0.001),
@@ -96,10 +95,34 @@ def test_what_priors_imply(als):
             assert row["2.5%"] <= row["25%"] <= row["50%"] <= row["75%"] <= row["97.5%"]
             assert row["share off the scale"] == 0
     ratio = found.estimands.loc["slope_ratio[treated]"]
-    assert ratio["50%"] == pytest.approx(0.5, abs=0.01) and ratio["97.5%"] - ratio["2.5%"] == pytest.approx(0.04, rel=0.3)
+    assert ratio["50%"] == pytest.approx(0.5, abs=0.01) and ratio["97.5%"] - ratio["2.5%"] == pytest.approx(
+        0.04, rel=0.3
+    )
     assert found.predictive["score"].sizes == {"sample": 200, "score_row": 48}
     assert "before any data" in repr(found) and found.fit.settings["sampler"] == "prior"
     high = {**narrow, "mean_level": pg.Prior("Normal", mu=60, sigma=0.1)}
     assert (pg.prior_check("als_slope", als, priors=high, draws=50).table["share off the scale"] == 1).all()
     again = pg.prior_check("als_slope", als, priors=narrow, draws=200, random_seed=2)
     np.testing.assert_array_equal(again.predictive["score"], found.predictive["score"])
+
+
+def test_variance_within_patients_by_hand():
+    """Two patients on either side of each visit's mean, moving apart: computed with pencil and paper."""
+    facts = {"integer": True, "lower": 0, "upper": 28, "higher_is_better": False}
+    rows = {
+        "subject": list("AAABBB"),
+        "time": [0, 1, 2] * 2,
+        "tender_joints": [4, 6, 8, 4, 2, 0],
+        "swollen_joints": [5] * 6,
+    }
+    outcomes = [pg.Outcome(name, **facts) for name in ("tender_joints", "swollen_joints")]
+    cohort = pg.Cohort.from_table(pd.DataFrame(rows), time_unit="months", outcomes=outcomes)
+    encoded = encode(pg.models()["sle_joints"], cohort)
+    tender, swollen = slices(encoded, dict(cohort.subjects["arm"]))
+    value = encoded.arrays["joints_value"][1]
+    found = {key[0]: v for key, v in tender.statistics(value[tender.rows].astype(float)).items() if np.isnan(key[1])}
+    assert found["variance within patients"] == 4.0  # residuals 0, 2, 4 and 0, -2, -4
+    assert found["variance"] == pytest.approx(np.var([4, 6, 8, 4, 2, 0], ddof=1))
+    assert found["share of zeros"] == pytest.approx(1 / 6) and found["share at the ceiling"] == 0
+    still = {key[0]: v for key, v in swollen.statistics(value[swollen.rows].astype(float)).items()}
+    assert still["variance within patients"] == 0

@@ -42,7 +42,7 @@ def test_computed_for_each_draw(als_contrast):
 def test_population_average_of_counts(joints):
     """Against plain Monte Carlo over patients, for one draw."""
     found = pg.contrast(joints, "count_ratio")
-    one = joints.posterior.isel(chain=0, draw=5).sel(outcome="swollen_joints")
+    one = joints.posterior.isel(chain=0, draw=5, active_arm=0).sel(outcome="swollen_joints")
     at = {"followup_visit": found.draws["followup_visit"][1]}
     z = np.random.default_rng(0).normal(size=400_000)
     location = float(one["mean_level"] + one["time_course"].sel(at))
@@ -84,10 +84,9 @@ def test_every_row_is_the_component_it_names(joints):
             expected = found.draws["count_ratio"].sel(outcome=name, followup_visit=visit, active_arm="treated").mean()
             assert table.loc[rows[0], "mean"] == pytest.approx(float(expected))
             words = found.labels()[rows[0]]
-            assert f"mean {name}" in words and f"month {visit:.1f}" in words and "treated to control" in words
+            assert f"mean {name}" in words and f"month {visit:g}" in words and "treated to control" in words
 
 
-@pytest.mark.xfail(reason="labels of three digits collide and components are lost")
 def test_no_component_is_lost():
     draws = xr.Dataset({"effect": (("chain", "draw", "visit"), np.zeros((2, 4, 2)))}, coords={"visit": [10.87, 10.91]})
     assert len(components(draws)) == 2
@@ -95,7 +94,10 @@ def test_no_component_is_lost():
 
 def test_labels_carry_sign_and_unit(als_contrast):
     words = als_contrast.labels()
-    assert words["slope_difference[treated]"] == "slope, treated minus control, points/month, positive = slower decline"
+    assert (
+        words["slope_difference[treated]"]
+        == "slope, treated minus control, points/month, positive = slower decline or faster rise"
+    )
     assert "points" in words["change[control]"] and "in control" in words["change[control]"]
     for index, text in words.items():
         assert text in repr(als_contrast) and index in repr(als_contrast)
@@ -113,7 +115,9 @@ def test_probability_and_its_error(comparison, als_contrast):
     assert found.mcse == pytest.approx(np.sqrt(holds.mean() * (1 - holds.mean()) / holds.size), rel=0.2)
     assert repr(found).startswith(f"P(slope_difference {comparison} 0.2) = {holds.mean():.3f} (Monte Carlo error 0.0")
     sure = als_contrast.probability("<", 1e9)
-    assert sure.value == 1 and sure.mcse == pytest.approx(3 / draws.size / 2)
+    assert sure.value == 1 and sure.mcse == pytest.approx(
+        1.5 / float(azs.ess(xr.DataArray(draws, dims=("chain", "draw"))))
+    )
 
 
 def test_equal_draws_tell_strict_from_not(als, fake_fit):
@@ -153,7 +157,9 @@ def test_impossible_rules(how, what):
 
 def test_questions_a_cohort_cannot_answer(lupus, als, fake_fit, tiny_cohort):
     alone = fake_fit("sle_crp", lupus)
-    with pytest.raises(SettingError, match=r"'crp_ratio' contrasts arms, and the cohort has one arm only.*crp_ratio_to_baseline"):
+    with pytest.raises(
+        SettingError, match=r"'crp_ratio' contrasts arms, and the cohort has one arm only.*crp_ratio_to_baseline"
+    ):
         pg.contrast(alone, "crp_ratio")
     assert list(pg.contrast(alone).estimands) == ["crp_ratio_to_baseline"]
     assert "before against after" in repr(pg.contrast(alone))
@@ -175,7 +181,7 @@ def test_components_that_cannot_be_told(joints):
     found = pg.contrast(joints)
     with pytest.raises(SettingError, match="several components"):
         found.select()
-    with pytest.raises(SettingError, match="several components.*followup_visit"):
+    with pytest.raises(SettingError, match=r"several components.*followup_visit"):
         found.select(outcome="tender_joints")
     with pytest.raises(SettingError, match="did you mean 'tender_joints'"):
         found.select(outcome="tendr_joints", visit=1)
@@ -186,10 +192,11 @@ def test_components_that_cannot_be_told(joints):
     with pytest.raises(SettingError, match="not a comparison"):
         found.probability("~", 1, outcome="tender_joints", visit=1)
     near = found.select(visit=2.9, outcome="tender_joints", arm="treated")
-    np.testing.assert_array_equal(near, found.draws["count_ratio"].sel(followup_visit=3, outcome="tender_joints")[..., 0])
+    np.testing.assert_array_equal(
+        near, found.draws["count_ratio"].sel(followup_visit=3, outcome="tender_joints")[..., 0]
+    )
 
 
-@pytest.mark.xfail(reason="nan and text are not refused: P(x < nan) is 0.000", raises=(pytest.fail.Exception, TypeError))
 @pytest.mark.parametrize("value", [float("nan"), "1"])
 def test_a_probability_needs_a_number(value, als_contrast):
     with pytest.raises(SettingError):

@@ -102,10 +102,7 @@ def test_estimands_say_what_they_are(model, implied, n_arms):
         assert np.isfinite(draws).all()
 
 
-@pytest.mark.parametrize("one", [
-    pytest.param(name, marks=pytest.mark.xfail(reason="contrast() leaves dims in the order xarray broadcast them"))
-    if name == "sle_joints" else name for name in sorted(pg.models())
-])  # fmt: skip
+@pytest.mark.parametrize("one", sorted(pg.models()))
 def test_components_are_named_in_the_declared_order(one, tiny_cohort):
     found = contrast(_implied(pg.models()[one], tiny_cohort(pg.models()[one], 2)).fit)
     for name, draws in found.draws.items():

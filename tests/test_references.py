@@ -71,13 +71,6 @@ def test_rats_meet_openbugs() -> None:
     for name, (mean, rounding, sd) in published.items():
         draws = found[name]
         error = np.hypot(float(azs.mcse(draws, method="mean")), sd / 100)
-        print(
-            name,
-            float(draws.mean()) - mean,
-            error,
-            float(draws.std()) - sd,
-            np.hypot(float(azs.mcse(draws, method="sd")), sd / 141),
-        )
         assert abs(float(draws.mean()) - mean) < 4 * error + rounding, name
         error = np.hypot(float(azs.mcse(draws, method="sd")), sd / np.sqrt(20_000))
         assert abs(float(draws.std()) - sd) < 4 * error + 0.0005, name

@@ -2,6 +2,7 @@
 
 import inspect
 import string
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -68,24 +69,30 @@ class ModelPriors(_Page):
         for name, replaced in self.model.presets.items():
             text += ["", f"The preset `{name}` replaces:", ""]
             text += table(["parameter", "prior"], [[f"`{key}`", f"`{prior!r}`"] for key, prior in replaced.items()])
-        return [*text, "", "Replace any of them: `pg.fit(..., priors={\"name\": pg.Prior(...)})`."]
+        return [*text, "", 'Replace any of them: `pg.fit(..., priors={"name": pg.Prior(...)})`.']
 
 
 class ModelEstimands(_Page):
-    asks = {"control": "a control arm", "no control": "one arm only", "any": "any cohort"}
+    asked_of: ClassVar = {
+        "control": "cohorts with controls",
+        "no control": "cohorts without controls",
+        "any": "any cohort",
+    }
 
     def lines(self):
-        text = []
-        for number, one in enumerate(self.model.estimands):
-            words = [("asked of", self.asks[one.requires]),
-                     ("unit", in_words(one.unit, one, self.model) or "none, a ratio"),
-                     ("reference", one.reference), ("no effect", "none" if one.null is None else f"{one.null:g}"),
-                     ("benefit", one.benefit or "not stated"), ("population", one.population),
-                     ("settings", ", ".join(f"`{key}={value:g}`" for key, value in one.at.items()) or "none"),
-                     ("assumption", one.assumption or "that of the model")]  # fmt: skip
-            primary = " (primary)" if number == 0 else ""
-            text += [f"**`{one.name}`**{primary}: {in_words(one.label, one, self.model)}.", ""]
-            text += [*table(["", ""], [list(pair) for pair in words]), ""]
+        rows = [[f"`{one.name}`", in_words(one.unit, one, self.model) or "ratio", one.benefit or "not stated",
+                 "–" if one.null is None else f"{one.null:g}", one.reference, one.population, self.asked_of[one.requires]]
+                for one in self.model.estimands]  # fmt: skip
+        text = table(["name", "unit", "benefit", "no effect", "reference", "population", "for"], rows)
+        text += ["", "The first is the primary one. As their labels say:", ""]
+        for one in self.model.estimands:
+            text += [f"- `{one.name}`: {in_words(one.label, one, self.model)}."]
+            if one.at:
+                text += [
+                    f"  Asked at `{', '.join(f'{key}={value:g}' for key, value in one.at.items())}` unless another is given."
+                ]
+            if one.assumption:
+                text += [f"  Rests on: {one.assumption}."]
         return text
 
 
@@ -109,7 +116,11 @@ class GateTable(_Page):
     def lines(self):
         rows = [
             ["R-hat", f"at most {gate.MAX_RHAT:g}", "Vehtari et al. 2021"],
-            ["effective sample size, bulk and tail", f"at least {gate.MIN_ESS_PER_CHAIN} a chain", "Vehtari et al. 2021"],
+            [
+                "effective sample size, bulk and tail",
+                f"at least {gate.MIN_ESS_PER_CHAIN} a chain",
+                "Vehtari et al. 2021",
+            ],
             ["divergences", "none", "Betancourt 2016"],
             ["draws at the greatest tree depth", "none", ""],
             ["E-BFMI, each chain", f"at least {gate.MIN_BFMI:g}", "Betancourt 2016"],

@@ -91,9 +91,8 @@ def als_slope(data: Any, prior: Any) -> None:
     sd_residual = prior("sd_residual")
 
     score = data.score
-    expected_slope = (
-        mean_slope + parts.linear(data.on_arm, slope_effect) + parts.linear(data.covariates, slope_coefficient)
-    )
+    treatment = parts.linear(data.on_arm, slope_effect)
+    expected_slope = mean_slope + treatment + parts.linear(data.covariates, slope_coefficient)
     slope = parts.subject_effect("slope", expected_slope, sd_slope,
                                  estimate=score.slope, precision=score.sxx / sd_residual**2)  # fmt: skip
     slope = pm.Deterministic("slope", slope, dims="subject")
@@ -106,4 +105,6 @@ def als_slope(data: Any, prior: Any) -> None:
     level = pm.Deterministic("level", level, dims="subject")
 
     expected = level[score.subject] + slope[score.subject] * score.month
+    if parts.has_columns(data.on_arm):  # nothing works before time 0, where screening visits lie
+        expected = expected - treatment[score.subject] * pm.math.minimum(score.month, 0)
     pm.Normal("score", expected, sd_residual, observed=score.value, dims="score_row")

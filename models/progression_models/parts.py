@@ -36,7 +36,7 @@ def subject_effect(
     Science 22:59, on why it decouples effects from their hyperparameters.
     """
     weight = sd**2 * precision / (1 + sd**2 * precision)
-    anchor, scale = mean + weight * (estimate - mean), sd * pm.math.sqrt(1 - weight)
+    anchor, scale = mean + weight * (estimate - mean), sd / pm.math.sqrt(1 + sd**2 * precision)
     raw = pm.Normal(f"{name}_raw", (mean - anchor) / scale, sd / scale, dims=dims)
     return anchor + scale * raw
 
@@ -51,12 +51,17 @@ def population_mean(inverse_link: Any, location: xr.DataArray, sd: xr.DataArray)
     return (inverse_link(location + sd * NODES) * WEIGHTS).sum("node")
 
 
+def has_columns(columns: Any) -> bool:
+    """Whether a clause is in use: its dim is not of length zero."""
+    return bool(columns.get_value(borrow=True).shape[1])
+
+
 def linear(columns: Any, coefficients: Any) -> Any:
     """Each subject's sum of columns times coefficients, (subject, ...): zero where there are no columns.
 
     A plain sum of products: a matrix product would make numba compile a minute of linear algebra for a few columns.
     """
-    if columns.get_value(borrow=True).shape[1] == 0:
+    if not has_columns(columns):
         return 0.0  # an unused clause: nothing to add, and nothing to compile
     if coefficients.ndim == 1:
         return (columns * coefficients).sum(axis=1)

@@ -81,7 +81,7 @@ def sle_joints(data: Any, prior: Any) -> None:
     since_baseline = parts.from_first_visit(time_course)[joints.visit, joints.outcome]
     treatment = parts.effect_by_visit(effect, data.on_arm)[joints.subject, joints.visit, joints.outcome]
     share = pm.math.invlogit(level[joints.subject, joints.outcome] + since_baseline + treatment)
-    # The floor keeps the gamma functions accurate; at 0.0001 the counts are binomial to three digits.
+    # The floor keeps the gamma functions accurate; at 0.0001 the variance of 28 joints is within 0.3 % of binomial.
     correlated = overdispersion[joints.outcome]
     concentration = (1 - correlated) / (correlated + 1e-4)
     pm.BetaBinomial("joints", n=joints.upper, alpha=share * concentration, beta=(1 - share) * concentration,

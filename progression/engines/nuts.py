@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import xarray as xr
+from rich.console import Console
 
 from progression.encoding import Encoded
 from progression.engines.light import nutpie
@@ -57,8 +58,10 @@ def sample(
     posterior, sample_stats : xarray.Dataset
         Dims (chain, draw, ...), the padding of `subject` cut off, statistics under the sampler's own names.
     """
+    console = Console(stderr=True, quiet=not progressbar)
     if sampler == "nutpie":
-        native, used = _compiled(_Program(model, priors, encoded))
+        with console.status(f"compiling {model.name}: once for cohorts of this size", spinner="line"):
+            native, used = _compiled(_Program(model, priors, encoded))
         trace = nutpie.sample(
             native.with_values(values(encoded, used)), draws=draws, tune=tune, chains=chains, seed=random_seed,
             save_warmup=False, progress_bar=progressbar, **kwargs,
@@ -69,6 +72,8 @@ def sample(
     else:
         built = build(model, encoded, priors)
         _refuse_discrete(built)
+        if "maxdepth" in kwargs:
+            kwargs["nuts"] = {"max_treedepth": kwargs.pop("maxdepth")}
         with built.model:
             trace = pm.sample(
                 draws, tune=tune, chains=chains, random_seed=random_seed, nuts_sampler="pymc",

@@ -201,23 +201,43 @@ def test_calibrated_with_three_arms_and_a_covariate() -> None:
 
 @pytest.mark.slow
 def test_a_covariate_that_matters_narrows_the_contrast() -> None:
-    narrowed, errors = [], []
+    """Posterior SDs of the effect with and without the covariate stand as those of generalised least squares."""
+    truth = TYPICAL | {"sd_slope": 0.4}
+    a, b, r, on_level, on_slope = truth["sd_level"], truth["sd_slope"], truth["correlation"], 2.0, 0.6
+    given_x = np.array([[a**2, r * a * b], [r * a * b, b**2]])
+    without_x = given_x + np.outer([on_level, on_slope], [on_level, on_slope])
+    narrowed, expected, errors = [], [], []
     for k in range(12):
         table = simulators.als_slope(
-            np.random.default_rng([4, k]), n_per_arm={"control": 32, "treated": 32}, months=MONTHS,
-            **(TYPICAL | {"sd_slope": 0.4}), slope_effect={"treated": 0.3}, level_coefficient=[2.0],
-            slope_coefficient=[0.6], dropout_per_month=0.02,
+            np.random.default_rng([4, k]), n_per_arm={"control": 32, "treated": 32}, months=MONTHS, **truth,
+            slope_effect={"treated": 0.3}, level_coefficient=[on_level], slope_coefficient=[on_slope],
+            dropout_per_month=0.02,
         )  # fmt: skip
         with_, without = (
             pg.fit("als_slope", cohort(table), priors=PRIORS, options={"covariates": names}, random_seed=k, **QUICK)
             for names in (["x0"], [])
         )
         narrowed.append(float(with_.posterior["slope_effect"].std() / without.posterior["slope_effect"].std()))
-        errors.append(float(with_.posterior["slope_coefficient"].mean()) - 0.6)
-    # The covariate explains 0.36 of a slope variance of 0.52; with the noise of a slope the ratio is about 0.65.
-    expected = np.sqrt((0.4**2 + 1.77**2 / 70) / (0.4**2 + 0.6**2 + 1.77**2 / 70))
-    assert abs(np.mean(narrowed) - expected) < 0.06
+        errors.append(float(with_.posterior["slope_coefficient"].mean()) - on_slope)
+        expected.append(_gls_sd(table, given_x, covariate=True) / _gls_sd(table, without_x, covariate=False))
+    assert np.mean(expected) < 0.75  # it does matter
+    assert_unbiased(np.log(narrowed) - np.log(expected), "log ratio of posterior SDs")
     assert_unbiased(np.array(errors), "slope_coefficient")
+
+
+def _gls_sd(table: pd.DataFrame, of_effects: np.ndarray, *, covariate: bool) -> float:
+    """Standard deviation of the slope effect, variances known, with its prior and flat ones for the rest."""
+    information = np.zeros((5, 5))
+    information[2, 2] = PRIORS["slope_effect"].parameters["sigma"] ** -2
+    for _, own in table.groupby("subject"):
+        t = own["time"].to_numpy()
+        x = (own["x0"].to_numpy() - 50) / 10
+        z = np.column_stack([np.ones_like(t), t])
+        fixed = np.column_stack([z, t * (own["arm"] == "treated"), x, x * t])
+        precision = np.linalg.inv(z @ of_effects @ z.T + TYPICAL["sd_residual"] ** 2 * np.eye(len(t)))
+        information += fixed.T @ precision @ fixed
+    kept = slice(0, 5 if covariate else 3)
+    return float(np.linalg.inv(information[kept, kept])[2, 2] ** 0.5)
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,8 @@ def test_censored_posterior_equals_integration() -> None:
     sd, value = float(at["sd_residual"]), rows["crp_mg_dl"].to_numpy()
     exact = np.where(rows["crp_mg_dl_censored"], stats.norm.logcdf(np.log(value), mu, sd),
                      stats.lognorm.logpdf(value, sd, scale=np.exp(mu)))  # fmt: skip
-    np.testing.assert_allclose(fit.idata["log_likelihood"]["crp"].isel(chain=2, draw=11), exact, rtol=1e-8)
+    # PyMC's normal tail holds the root of 2 in single precision: right to eight digits, no better.
+    np.testing.assert_allclose(fit.idata["log_likelihood"]["crp"].isel(chain=2, draw=11), exact, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -136,43 +137,45 @@ def test_calibrated(limit: float | None) -> None:
 
 @pytest.mark.slow
 def test_ratio_is_unbiased_with_two_fifths_censored_where_substitution_is_not() -> None:
+    """Flat priors: the question is the likelihood's. Every estimate is set beside one made from the uncensored values."""
     truth = {"mean_level": 0.9, "time_course": [-0.4, -0.4], "sd_patient": 1.4, "sd_residual": 0.7}
-    effect = np.array([-1.0, -1.0])
-    limit, n = 1.0, 60
-    model, spread, ranks, share = [], [], [], []
-    naive: dict[str, list[float]] = {"limit": [], "half the limit": [], "truth": []}
+    effect, limit, n = -1.0, 1.0, 60
+    flat = dict.fromkeys(("mean_level", "time_course", "effect"), pg.Prior("Normal", mu=0, sigma=10))
+    flat |= dict.fromkeys(("sd_patient", "sd_residual"), pg.Prior("HalfNormal", sigma=5))
+    spread, ranks, share = [], [], []
+    errors: dict[str, list[float]] = {"model": [], "limit": [], "half the limit": [], "uncensored": []}
     for k in range(30):
         table = simulators.sle_crp(
             np.random.default_rng([3, k]), n_per_arm={"control": n // 2, "treated": n // 2}, months=MONTHS,
-            effect={"treated": effect}, detection_limit=1e-9, **truth,
+            effect={"treated": [effect, effect]}, **truth,
         )  # fmt: skip
-        seen = table.assign(
-            crp_mg_dl=table["crp_mg_dl"].clip(lower=limit), crp_mg_dl_censored=table["crp_mg_dl"] < limit
-        )
+        crp, last = table["crp_mg_dl"], (table["time"] == MONTHS[-1]).to_numpy()
+        seen = table.assign(crp_mg_dl=crp.clip(lower=limit), crp_mg_dl_censored=crp < limit)
         share.append(seen["crp_mg_dl_censored"].mean())
-        fit = pg.fit("sle_crp", cohort(seen, limit), priors=PRIORS, random_seed=k, **QUICK)
-        log_ratio = np.log(pg.contrast(fit).select("crp_ratio", visit=3))
-        model.append(float(log_ratio.median()) - effect[1])
+        fit = pg.fit("sle_crp", cohort(seen, limit), priors=PRIORS | flat, random_seed=k, **QUICK)
+        log_ratio = np.log(pg.contrast(fit).select("crp_ratio", visit=MONTHS[-1]))
+        errors["model"].append(float(log_ratio.median()) - effect)
         spread.append(float(log_ratio.std()))
-        ranks.append(rank(log_ratio, effect[1]))
+        ranks.append(rank(log_ratio, effect))
         # Plain regression of the last log value on arm and baseline, with a number in place of what was not seen.
-        for name, values in {
-            "limit": seen["crp_mg_dl"], "truth": table["crp_mg_dl"],
-            "half the limit": seen["crp_mg_dl"].where(~seen["crp_mg_dl_censored"], limit / 2),
-        }.items():  # fmt: skip
-            log = np.log(values)
-            last, first = log[table["time"] == 3].to_numpy(), log[table["time"] == 0].to_numpy()
-            treated = (table.loc[table["time"] == 3, "arm"] == "treated").to_numpy(float)
-            design = np.column_stack([np.ones(n), treated, first])
-            naive[name].append(np.linalg.lstsq(design, last)[0][1] - effect[1])
+        substituted = {
+            "uncensored": crp,
+            "limit": crp.clip(lower=limit),
+            "half the limit": crp.where(crp >= limit, limit / 2),
+        }
+        for name, values in substituted.items():
+            log = np.log(values.to_numpy())
+            treated = (table.loc[last, "arm"] == "treated").to_numpy(float)
+            design = np.column_stack([np.ones(n), treated, log[(table["time"] == 0).to_numpy()]])
+            errors[name].append(np.linalg.lstsq(design, log[last])[0][1] - effect)
     assert 0.35 < np.mean(share) < 0.45
-
-    def bias_in_errors(errors: list[float]) -> float:
-        return float(np.mean(errors) / (np.std(errors, ddof=1) / np.sqrt(len(errors))))
-
     assert_covers(np.array(ranks), "crp_ratio")
-    assert_no_shift(np.array(model) / np.array(spread), "crp_ratio")
-    assert_unbiased(np.array(model), "log crp_ratio")
-    assert_unbiased(np.array(naive["truth"]), "the regression on uncensored values")
-    assert bias_in_errors(naive["limit"]) > 5 and bias_in_errors(naive["half the limit"]) > 5  # towards no effect
-    print({k: (np.mean(v), bias_in_errors(v)) for k, v in {**naive, "model": model}.items()})
+    assert_no_shift(np.array(errors["model"]) / np.array(spread), "crp_ratio")
+    assert_unbiased(np.array(errors["model"]), "log crp_ratio")
+    assert_unbiased(np.array(errors["uncensored"]), "the regression on uncensored values")
+    # The same patients with and without censoring: luck of the draw cancels, and what is left is bias.
+    beside = {name: np.array(one) - np.array(errors["uncensored"]) for name, one in errors.items()}
+    assert_unbiased(beside["model"], "log crp_ratio beside the uncensored regression")
+    for name in ("limit", "half the limit"):
+        se = np.std(beside[name], ddof=1) / np.sqrt(len(beside[name]))
+        assert np.mean(beside[name]) > 5 * se, f"putting {name} in its place should pull the ratio towards 1"
