@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from progression.checking import prior_check as prior_check
     from progression.cohort import Cohort as Cohort
     from progression.contrasts import Contrast as Contrast
-    from progression.contrasts import Rule as Rule
     from progression.contrasts import contrast as contrast
     from progression.faults import CohortError as CohortError
     from progression.faults import InputError as InputError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from progression.registry import models as models
     from progression.registry import register as register
     from progression.reporting import report as report
+    from progression.rules import Rule as Rule
     from progression.store import StoreError as StoreError
 
 
@@ -41,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],
-        "contrasts": ["Contrast", "Rule", "contrast"],
+        "contrasts": ["Contrast", "contrast"],
         "faults": ["CohortError", "InputError", "SettingError"],
         "fitted": ["Fit", "load"],
         "fitting": ["FitError", "FitWarning", "fit"],
@@ -51,6 +51,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "readers.csv": ["read_csv"],
         "registry": ["models", "register"],
         "reporting": ["report"],
+        "rules": ["Rule"],
         "store": ["StoreError"],
     },
 )

@@ -1,8 +1,7 @@
-"""Fit -> Contrast on its estimands; Rule, which judges a Contrast."""
+"""Fit -> Contrast on its estimands."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,29 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from progression.faults import Fault, SettingError, suggest
-from progression.fitted import Fit, check_probability, provenance
+from progression.faults import SettingError, check_probability, setting_fault, suggest
+from progression.fitted import Fit, provenance
 from progression.modeling import Estimand, Facts
+from progression.rules import OPERATORS, Probability
 from progression.tables import Summary, components, summarise
 from progression.units import months_per
 
 _FLIPPED: Mapping[Any, Any] = {"higher": "lower", "lower": "higher", None: None}
-_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-
-
-@dataclass(frozen=True)
-class Probability:
-    """A posterior probability with the Monte Carlo error of its estimate."""
-
-    statement: str
-    value: float
-    mcse: float
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __repr__(self) -> str:
-        return f"P({self.statement}) = {self.value:.3f} (Monte Carlo error {self.mcse:.3f})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,33 +103,41 @@ class Contrast:
         """
         name = next(iter(self.estimands)) if estimand is None else estimand
         if name not in self.estimands:
-            raise SettingError([_fault(name, f"is not an estimand of this contrast{suggest(name, self.estimands)}",
+            raise SettingError([setting_fault(None, name, f"is not an estimand of this contrast{suggest(name, self.estimands)}",
                                        "name one of them")])  # fmt: skip
         one = self.draws[name]
         aliases = {"arm": ("active_arm", "arm"), "visit": ("followup_visit",)}
         for key, value in labels.items():
             dims = [dim for dim in (*aliases.get(key, ()), key) if dim in one.dims and dim not in ("chain", "draw")]
             if not dims:
-                raise SettingError([_fault(key, f"is not something {name!r} runs over", f"it has {_inner(one)}")])
+                raise SettingError(
+                    [setting_fault(None, key, f"is not something {name!r} runs over", f"it has {_inner(one)}")]
+                )
             numeric = np.issubdtype(one[dims[0]].dtype, np.number)
             if numeric and np.abs(one[dims[0]].to_numpy() - value).min() > 0.5:
                 planned = ", ".join(f"{month:.3g}" for month in one[dims[0]].to_numpy())
                 raise SettingError(
-                    [_fault(value, "is more than half a month from any visit", f"name one of the months {planned}")]
+                    [
+                        setting_fault(
+                            None, value, "is more than half a month from any visit", f"name one of the months {planned}"
+                        )
+                    ]
                 )
             try:
                 one = one.sel({dims[0]: value}, method="nearest" if numeric else None)
             except KeyError:
                 known = one[dims[0]].to_numpy().tolist()
                 raise SettingError(
-                    [_fault(value, f"is not a label of {key}{suggest(value, known)}", "name one")]
+                    [setting_fault(None, value, f"is not a label of {key}{suggest(value, known)}", "name one")]
                 ) from None
         left = {dim: one[dim].to_numpy().tolist() for dim in one.dims if dim not in ("chain", "draw")}
         single = {dim: values[0] for dim, values in left.items() if len(values) == 1}
         one = one.sel(single)
         if len(left) > len(single):
             several = {dim: values for dim, values in left.items() if dim not in single}
-            raise SettingError([_fault(name, f"has several components: {several}", "choose one, e.g. visit=...")])
+            raise SettingError(
+                [setting_fault(None, name, f"has several components: {several}", "choose one, e.g. visit=...")]
+            )
         return one
 
     def probability(self, comparison: str, value: float, *, estimand: str | None = None, **labels: Any) -> Probability:
@@ -164,11 +156,13 @@ class Contrast:
             With its Monte Carlo error, the effective sample size taken from the indicator itself.
         """
         one = self.select(estimand, **labels)
-        if comparison not in _OPERATORS:
-            raise SettingError([_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")])
+        if comparison not in OPERATORS:
+            raise SettingError(
+                [setting_fault(None, comparison, "is not a comparison", f"use one of {', '.join(OPERATORS)}")]
+            )
         if not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            raise SettingError([_fault(value, "is not a finite number", "give a number")])
-        holds = _OPERATORS[comparison](one, value).astype(float)
+            raise SettingError([setting_fault(None, value, "is not a finite number", "give a number")])
+        holds = OPERATORS[comparison](one, value).astype(float)
         share = float(holds.mean())
         if 0 < share < 1:
             mcse = float(azs.mcse(holds.transpose("chain", "draw")))
@@ -207,15 +201,17 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
         reason = estimand.refusal(fit.cohort)
         if reason:
             possible = [e.name for e in fit.model.estimands if e.refusal(fit.cohort) is None]
-            faults.append(_fault(estimand.name, reason, f"ask for one of {', '.join(possible) or 'none'}"))
+            faults.append(setting_fault(None, estimand.name, reason, f"ask for one of {', '.join(possible) or 'none'}"))
     wanted = [estimand for estimand in wanted if estimand.refusal(fit.cohort) is None]
     known = sorted({key for estimand in wanted for key in estimand.at})
-    faults += [_fault(key, f"is not a setting of these estimands{suggest(key, known)}", "rename it")
+    faults += [setting_fault(None, key, f"is not a setting of these estimands{suggest(key, known)}", "rename it")
                for key in at if key not in known]  # fmt: skip
-    faults += [_fault(key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
+    faults += [setting_fault(None, key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
                if not np.isfinite(value)]  # fmt: skip
     if not wanted and not faults:
-        faults.append(_fault(fit.model.name, "has no estimand that this cohort can answer", "see its estimands"))
+        faults.append(
+            setting_fault(None, fit.model.name, "has no estimand that this cohort can answer", "see its estimands")
+        )
     if faults:
         raise SettingError(faults)
     facts = Facts(cohort=fit.cohort, data=fit.idata["constant_data"].to_dataset(), options=fit.options)
@@ -247,73 +243,5 @@ def outcome_unit(fit: Fit) -> str:
     return next(iter(blocks.values()))[0].unit or "units"
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What a rule says of a contrast."""
-
-    met: bool
-    rule: Rule
-    probability: Probability
-    close: bool
-
-    def __bool__(self) -> bool:
-        return self.met
-
-    def __repr__(self) -> str:
-        doubt = "; within two Monte Carlo errors of the threshold: draw more" if self.close else ""
-        return f"{self.rule}: {'met' if self.met else 'not met'}, {self.probability!r}{doubt}"
-
-
-@dataclass(frozen=True, init=False)
-class Rule:
-    """A decision rule: a posterior probability must exceed a threshold. Prints as the sentence it tests.
-
-    Parameters
-    ----------
-    estimand : str
-    comparison : {"<", "<=", ">", ">="}
-    value : float
-    probability : float
-        The threshold, strictly between 0 and 1.
-    **labels
-        Which component of the estimand, as in `Contrast.select`.
-
-    Examples
-    --------
-    >>> Rule("drr", "<", 1, probability=0.979)
-    P(drr < 1) > 0.979
-    """
-
-    estimand: str
-    comparison: str
-    value: float
-    probability: float
-    labels: tuple[tuple[str, Any], ...]
-
-    def __init__(self, estimand: str, comparison: str, value: float, *, probability: float, **labels: Any) -> None:
-        if comparison not in _OPERATORS:
-            raise SettingError([_fault(comparison, "is not a comparison", f"use one of {', '.join(_OPERATORS)}")])
-        if not np.isfinite(value):
-            raise SettingError([_fault(value, "is not a finite number", "give a number")])
-        check_probability("probability", probability)
-        for name, given in (("estimand", estimand), ("comparison", comparison), ("value", float(value)),
-                            ("probability", float(probability)), ("labels", tuple(sorted(labels.items())))):  # fmt: skip
-            object.__setattr__(self, name, given)
-
-    def judge(self, contrast: Contrast) -> Decision:
-        """Whether a contrast meets the rule, and whether Monte Carlo error leaves that in doubt."""
-        found = contrast.probability(self.comparison, self.value, estimand=self.estimand, **dict(self.labels))
-        close = abs(found.value - self.probability) < 2 * found.mcse
-        return Decision(found.value > self.probability, self, found, close)
-
-    def __repr__(self) -> str:
-        which = "".join(f", {key} {value}" for key, value in self.labels)
-        return f"P({self.estimand}{which} {self.comparison} {self.value:g}) > {self.probability:g}"
-
-
 def _inner(one: xr.DataArray) -> str:
     return ", ".join(str(dim) for dim in one.dims if dim not in ("chain", "draw")) or "one component only"
-
-
-def _fault(value: object, what: str, remedy: str) -> Fault:
-    return Fault(what=what, remedy=remedy, value=value, table="setting")

@@ -10,7 +10,16 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-__all__ = ["CohortError", "Fault", "InputError", "SettingError", "TableName", "suggest"]
+__all__ = [
+    "CohortError",
+    "Fault",
+    "InputError",
+    "SettingError",
+    "TableName",
+    "check_probability",
+    "setting_fault",
+    "suggest",
+]
 
 TableName = Literal["visits", "subjects", "events", "file", "setting"]
 
@@ -107,6 +116,18 @@ class SettingError(InputError):
     """An argument or a setting has a value that cannot be meant."""
 
     _opening = "The settings were refused"
+
+
+def setting_fault(name: str | None, value: object, what: str, remedy: str) -> Fault:
+    """Make the fault of a setting: its name, its value, what is wrong with it and what to do."""
+    return Fault(what=what, remedy=remedy, value=value, column=name, table="setting")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raise SettingError unless `value` lies strictly between 0 and 1; 95 for 0.95 is answered as such."""
+    if not 0 < value < 1:
+        remedy = f"did you mean {value / 100:g}?" if 1 < value < 100 else "give a number between 0 and 1"
+        raise SettingError([setting_fault(name, value, "is not a probability", remedy)])
 
 
 def suggest(name: object, known: Iterable[object]) -> str:

@@ -15,7 +15,7 @@ import xarray as xr
 from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
 from progression.engines import forward
-from progression.faults import Fault, SettingError, suggest
+from progression.faults import SettingError, check_probability, setting_fault, suggest
 from progression.gate import Diagnostics, diagnose
 from progression.modeling import Model, Prior, SupportsPyMC
 from progression.registry import models
@@ -151,21 +151,21 @@ class Fit:
         """
         seed = self.settings["random_seed"] if random_seed is None else random_seed
         months = list(months) if isinstance(months, Sequence | np.ndarray) and not isinstance(months, str) else [months]
-        faults = [_fault("months", m, "is not a finite number", "give months from baseline")
+        faults = [setting_fault("months", m, "is not a finite number", "give months from baseline")
                   for m in months if not isinstance(m, int | float | np.number) or not np.isfinite(m)]  # fmt: skip
         if new_patients is not None and not new_patients:
-            faults.append(_fault("new_patients", new_patients, "is empty", "give a number for at least one arm"))
+            faults.append(setting_fault("new_patients", new_patients, "is empty", "give a number for at least one arm"))
         if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-            faults.append(_fault("draws", draws, "is not a number of draws", "give at least 1"))
+            faults.append(setting_fault("draws", draws, "is not a number of draws", "give at least 1"))
         for arm, count in (new_patients or {}).items():
             if arm not in self.cohort.arms:
                 faults.append(
-                    _fault("new_patients", arm, f"is not an arm{suggest(arm, self.cohort.arms)}", "rename it")
+                    setting_fault("new_patients", arm, f"is not an arm{suggest(arm, self.cohort.arms)}", "rename it")
                 )
             if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-                faults.append(_fault("new_patients", count, "is not a number of patients", "give at least 1"))
+                faults.append(setting_fault("new_patients", count, "is not a number of patients", "give at least 1"))
         if len(months) == 0:
-            faults.append(_fault("months", list(months), "is empty", "give at least one month"))
+            faults.append(setting_fault("months", list(months), "is empty", "give at least one month"))
         if faults:
             raise SettingError(faults)
         encoded = self.encoded().on_schedule(list(months), new_patients)
@@ -193,7 +193,7 @@ class ForeignPrior:
 
     def to_pymc(self, name: str, **kwargs: Any) -> Any:
         """Refuse, since what the object did is not in the file."""
-        raise SettingError([_fault("priors", self.description, f"of {name!r} is known by its description only",
+        raise SettingError([setting_fault("priors", self.description, f"of {name!r} is known by its description only",
                                    "give the prior again and refit")])  # fmt: skip
 
     def __repr__(self) -> str:
@@ -221,7 +221,7 @@ def load(path: str | Path, *, model: Model | None = None) -> Fit:
     if model is None:
         known = models()
         if facts["model"] not in known:
-            raise SettingError([_fault("model", facts["model"], f"is not known here{suggest(facts['model'], known)}",
+            raise SettingError([setting_fault("model", facts["model"], f"is not known here{suggest(facts['model'], known)}",
                                        "give it: pg.load(path, model=my_model)")])  # fmt: skip
         model = known[facts["model"]]
     priors: dict[str, SupportsPyMC] = {
@@ -231,7 +231,7 @@ def load(path: str | Path, *, model: Model | None = None) -> Fit:
         for name, one in facts["priors"].items()
     }
     if set(priors) != set(model.priors):
-        raise SettingError([_fault("model", model.name, "declares other priors than the saved fit used",
+        raise SettingError([setting_fault("model", model.name, "declares other priors than the saved fit used",
                                    "give the version of the model it was fitted with")])  # fmt: skip
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     cohort = Cohort.from_xarray(groups.pop("cohort"))
@@ -269,14 +269,3 @@ def provenance(cohort: Cohort) -> str:
     words = {"observed": "observed data", "reconstructed": "RECONSTRUCTED from published summaries",
              "simulated": "SIMULATED data"}  # fmt: skip
     return words[cohort.provenance]
-
-
-def check_probability(name: str, value: float) -> None:
-    """Raise SettingError unless `value` lies strictly between 0 and 1; 95 for 0.95 is answered as such."""
-    if not 0 < value < 1:
-        remedy = f"did you mean {value / 100:g}?" if 1 < value < 100 else "give a number between 0 and 1"
-        raise SettingError([_fault(name, value, "is not a probability", remedy)])
-
-
-def _fault(name: str, value: object, what: str, remedy: str) -> Fault:
-    return Fault(what=what, remedy=remedy, value=value, column=name, table="setting")

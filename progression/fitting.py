@@ -14,7 +14,7 @@ import xarray as xr
 from progression.cohort import Cohort
 from progression.encoding import encode
 from progression.engines import nuts
-from progression.faults import Fault, SettingError, suggest
+from progression.faults import SettingError, setting_fault, suggest
 from progression.fitted import Fit
 from progression.gate import diagnose
 from progression.modeling import Model, SupportsPyMC
@@ -123,31 +123,31 @@ def check_settings(
     faults = []
     if not isinstance(cohort, Cohort):
         faults.append(
-            _fault("cohort", type(cohort).__name__, "is not a Cohort", "make one with Cohort.from_table(...)")
+            setting_fault("cohort", type(cohort).__name__, "is not a Cohort", "make one with Cohort.from_table(...)")
         )
     for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            faults.append(_fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more"))
+            faults.append(
+                setting_fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more")
+            )
     if sampler not in SAMPLERS:
-        faults.append(_fault("sampler", sampler, f"is unknown{suggest(sampler, SAMPLERS)}", "use one of them"))
+        faults.append(setting_fault("sampler", sampler, f"is unknown{suggest(sampler, SAMPLERS)}", "use one of them"))
     if random_seed is not None and (
         isinstance(random_seed, bool) or not isinstance(random_seed, int | np.integer) or not 0 <= random_seed < 2**32
     ):
         faults.append(
-            _fault("random_seed", random_seed, "is not a whole number from 0 to 2**32 - 1", "give one such as 1")
+            setting_fault("random_seed", random_seed, "is not a whole number from 0 to 2**32 - 1", "give one such as 1")
         )
     for name, value in more.items():
         if name not in KEYWORDS:
-            faults.append(_fault(name, value, f"is not a keyword of the sampler{suggest(name, KEYWORDS)}", "rename it"))
+            faults.append(
+                setting_fault(name, value, f"is not a keyword of the sampler{suggest(name, KEYWORDS)}", "rename it")
+            )
         elif isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            faults.append(_fault(name, value, "is not a number", "give a number"))
+            faults.append(setting_fault(name, value, "is not a number", "give a number"))
         elif name == "target_accept" and not 0 < value < 1:
-            faults.append(_fault(name, value, "is not a probability", "give a number such as 0.9"))
+            faults.append(setting_fault(name, value, "is not a probability", "give a number such as 0.9"))
         elif name != "target_accept" and (value < 1 or value != int(value)):
-            faults.append(_fault(name, value, "is not a whole number of at least 1", "give 1 or more"))
+            faults.append(setting_fault(name, value, "is not a whole number of at least 1", "give 1 or more"))
     if faults:
         raise SettingError(faults)
-
-
-def _fault(name: str, value: object, what: str, remedy: str) -> Fault:
-    return Fault(what=what, remedy=remedy, value=value, column=name, table="setting")

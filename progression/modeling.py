@@ -1,214 +1,22 @@
-"""Model, Prior and Estimand: the facts around one PyMC program."""
+"""Model: one PyMC program and the facts around it."""
 
 from __future__ import annotations
 
 import ast
 import inspect
-import math
-import numbers
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
-import xarray as xr
-
-from progression.cohort import Cohort
-from progression.faults import Fault, SettingError, suggest
+from progression.estimands import Estimand, Facts
+from progression.faults import Fault, SettingError, setting_fault, suggest
 from progression.outcomes import Outcome
+from progression.priors import Prior, SupportsPyMC
+
+__all__ = ["Estimand", "Facts", "Model", "Outcome", "Prior", "SupportsPyMC", "model", "prior_names"]
 
 Program = Callable[[Any, Any], Any]
-
-# Parameters that must be above zero, by family: PyMC finds these out only while sampling, as an initial point that fails.
-_POSITIVE = {
-    "Normal": {"sigma", "tau"}, "HalfNormal": {"sigma", "tau"}, "LogNormal": {"sigma", "tau"},
-    "StudentT": {"sigma", "nu", "lam"}, "HalfStudentT": {"sigma", "nu", "lam"},
-    "Cauchy": {"beta"}, "HalfCauchy": {"beta"}, "Exponential": {"lam", "scale"}, "Laplace": {"b"},
-    "Gamma": {"alpha", "beta", "mu", "sigma"}, "InverseGamma": {"alpha", "beta", "mu", "sigma"},
-    "Beta": {"alpha", "beta", "sigma", "nu"}, "Weibull": {"alpha", "beta"}, "TruncatedNormal": {"sigma", "tau"},
-}  # fmt: skip
-
-# All the parameters of the same families: PyMC drops a misspelt one without a word and uses its default.
-_PARAMETERS = {
-    "Normal": {"mu", "sigma", "tau"}, "HalfNormal": {"sigma", "tau"}, "LogNormal": {"mu", "sigma", "tau"},
-    "StudentT": {"nu", "mu", "sigma", "lam"}, "HalfStudentT": {"nu", "sigma", "lam"}, "Cauchy": {"alpha", "beta"},
-    "HalfCauchy": {"beta"}, "Exponential": {"lam", "scale"}, "Laplace": {"mu", "b"},
-    "Gamma": {"alpha", "beta", "mu", "sigma"}, "InverseGamma": {"alpha", "beta", "mu", "sigma"},
-    "Beta": {"alpha", "beta", "mu", "sigma", "nu"}, "Weibull": {"alpha", "beta"}, "Uniform": {"lower", "upper"},
-    "TruncatedNormal": {"mu", "sigma", "tau", "lower", "upper"},
-}  # fmt: skip
-
-
-@runtime_checkable
-class SupportsPyMC(Protocol):
-    """Anything that can make itself a variable of the PyMC model in context (a `Prior`, a PreliZ distribution)."""
-
-    def to_pymc(self, name: str, **kwargs: Any) -> Any:
-        """Make the variable `name` in the model in context."""
-        ...
-
-
-@dataclass(frozen=True, init=False, repr=False)
-class Prior:
-    """A prior as a value: the name of a PyMC distribution and its parameters.
-
-    Parameters
-    ----------
-    distribution : str
-        Name of a distribution in PyMC, such as ``"HalfNormal"``.
-    **parameters : float
-        Its parameters by keyword, in PyMC's names.
-
-    Raises
-    ------
-    SettingError
-        For a parameter that is not a finite number, or not positive where it must be.
-
-    Examples
-    --------
-    >>> Prior("HalfNormal", sigma=1)
-    HalfNormal(sigma=1)
-    """
-
-    distribution: str
-    parameters: Mapping[str, float]
-
-    def __init__(self, distribution: str, /, **parameters: float) -> None:
-        faults = []
-        for key, value in parameters.items():
-            if key not in _PARAMETERS.get(distribution, {key}):
-                what = f"is not a parameter of {distribution}{suggest(key, sorted(_PARAMETERS[distribution]))}"
-                faults.append(_setting(f"{distribution}({key}=...)", value, what, "rename it"))
-            elif isinstance(value, bool) or not isinstance(value, numbers.Real) or math.isnan(value):
-                faults.append(_setting(f"{distribution}({key}=...)", value, "is not a number", "give a number"))
-            elif math.isinf(value) and key not in {"lower", "upper"}:
-                faults.append(_setting(f"{distribution}({key}=...)", value, "is infinite", "give a finite number"))
-            elif key in _POSITIVE.get(distribution, set()) and value <= 0:
-                faults.append(
-                    _setting(f"{distribution}({key}=...)", value, "must be above zero", "give a positive number")
-                )
-        if {"lower", "upper"} <= set(parameters) and not faults and parameters["lower"] >= parameters["upper"]:
-            text = f"{parameters['lower']}, {parameters['upper']}"
-            faults.append(_setting(f"{distribution}(lower=, upper=)", text, "are out of order", "give lower < upper"))
-        if faults:
-            raise SettingError(faults)
-        object.__setattr__(self, "distribution", distribution)
-        plain = {key: value if isinstance(value, int) else float(value) for key, value in parameters.items()}
-        object.__setattr__(self, "parameters", MappingProxyType(plain))
-
-    def to_pymc(self, name: str, **kwargs: Any) -> Any:
-        """Make the variable `name` in the PyMC model in context and return it."""
-        import pymc as pm  # heavy: only where a model is really built
-
-        family = getattr(pm, self.distribution, None)
-        if family is None:
-            fault = _setting(name, self.distribution, "is not a distribution of PyMC", "see the list of pymc's names")
-            raise SettingError([fault])
-        known = [key for key in inspect.signature(family.dist).parameters if key not in ("args", "kwargs")]
-        wrong = [
-            _setting(f"{name} ~ {self!r}", key, f"is not a parameter of {self.distribution}{suggest(key, known)}", "rename it")
-            for key in self.parameters if key not in known
-        ]  # fmt: skip
-        if wrong:
-            raise SettingError(wrong)
-        try:
-            return family(name, **self.parameters, **kwargs)
-        except (TypeError, ValueError) as error:
-            raise SettingError([_setting(name, repr(self), f"is refused by PyMC: {error}", "mend it")]) from error
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _prior, (self.distribution, dict(self.parameters))
-
-    def __hash__(self) -> int:
-        return hash((self.distribution, tuple(sorted(self.parameters.items()))))
-
-    def __repr__(self) -> str:
-        inside = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items())
-        return f"{self.distribution}({inside})"
-
-
-def _prior(distribution: str, parameters: Mapping[str, float]) -> Prior:
-    return Prior(distribution, **parameters)
-
-
-def _setting(name: str, value: object, what: str, remedy: str) -> Fault:
-    return Fault(what=f"{name} {what}", remedy=remedy, value=value, table="setting")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What an estimand may know beside the posterior draws: the cohort, its coding and the options of the fit."""
-
-    cohort: Cohort
-    data: xr.Dataset
-    options: Mapping[str, Any]
-
-    @property
-    def control(self) -> str:
-        """Label of the control arm."""
-        return self.cohort.arms[0]
-
-
-@dataclass(frozen=True)
-class Estimand:
-    """A named quantity of interest with a unit, a direction and the assumption it rests on.
-
-    Parameters
-    ----------
-    name : str
-        Short name, a valid Python identifier.
-    compute : callable
-        ``compute(posterior, facts, **at) -> xarray.DataArray``: from population parameters with dims
-        (chain, draw, ...) to the estimand with dims (chain, draw, then those of `over`), draw by draw.
-    label : str
-        One line in words, sign and unit included: "treated minus control, points/month, positive = slower decline".
-    unit : str
-        Unit; empty for a ratio.
-    scale : {"difference", "ratio", "direct"}
-        What kind of quantity it is; "direct" is a quantity of one arm, not a contrast.
-    reference : str
-        What it is measured against: "control arm", "baseline", "none".
-    null : float or None
-        The value of no effect; None for a direct quantity.
-    benefit : {"higher", "lower"} or None
-        Which direction is good for the patient.
-    population : {"conditional", "population-averaged", "new patient"}
-        Whom it speaks about.
-    over : tuple of str
-        Dims along which it has several components, such as ("active_arm",).
-    requires : {"control", "no control", "any"}
-        Whether the cohort must have a control arm, must not, or either.
-    at : mapping
-        Settings of the estimand with defaults, such as ``{"month": 6.0}``.
-    assumption : str
-        What a causal or comparative reading rests on.
-    inverse : callable or None
-        ``inverse(value, parameters) -> parameters`` giving population parameters under which the estimand is `value`.
-    """
-
-    name: str
-    compute: Callable[..., xr.DataArray] = field(compare=False)
-    label: str = field(kw_only=True)
-    unit: str = field(kw_only=True)
-    scale: Literal["difference", "ratio", "direct"] = field(kw_only=True)
-    reference: str = field(kw_only=True)
-    null: float | None = field(kw_only=True)
-    benefit: Literal["higher", "lower"] | None = field(kw_only=True)
-    population: Literal["conditional", "population-averaged", "new patient"] = field(kw_only=True)
-    over: tuple[str, ...] = field(default=(), kw_only=True)
-    requires: Literal["control", "no control", "any"] = field(default="any", kw_only=True)
-    at: Mapping[str, float] = field(default_factory=dict, kw_only=True)
-    assumption: str = field(default="", kw_only=True)
-    inverse: Callable[..., Mapping[str, float]] | None = field(default=None, kw_only=True, compare=False)
-
-    def refusal(self, cohort: Cohort) -> str | None:
-        """Why this cohort cannot answer the question, or None if it can."""
-        if self.requires == "control" and len(cohort.arms) < 2:
-            return f"{self.name!r} contrasts arms, and the cohort has one arm only ({cohort.arms[0]!r})"
-        if self.requires == "no control" and len(cohort.arms) > 1:
-            return f"{self.name!r} is for a cohort without controls; this one has the arms {', '.join(cohort.arms)}"
-        return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -361,6 +169,10 @@ def model(
         return made
 
     return decorate
+
+
+def _setting(where: str, value: object, what: str, remedy: str) -> Fault:
+    return setting_fault(None, value, f"{where} {what}", remedy)
 
 
 def prior_names(program: Program) -> set[str] | None:

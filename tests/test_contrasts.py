@@ -94,10 +94,7 @@ def test_no_component_is_lost():
 
 def test_labels_carry_sign_and_unit(als_contrast):
     words = als_contrast.labels()
-    assert (
-        words["slope_difference[treated]"]
-        == "slope, treated minus control, points/month, positive = slower decline or faster rise"
-    )
+    assert words["slope_difference[treated]"] == "slope, treated minus control, points/month, positive = slower decline"
     assert "points" in words["change[control]"] and "in control" in words["change[control]"]
     for index, text in words.items():
         assert text in repr(als_contrast) and index in repr(als_contrast)

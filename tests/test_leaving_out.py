@@ -1,4 +1,4 @@
-"""Patients left out, their own effects integrated out, against what can be computed exactly."""
+"""Likelihoods of rows, and of patients whose own effects are integrated out, against what can be computed exactly."""
 
 from dataclasses import replace
 
@@ -6,9 +6,10 @@ import numpy as np
 import pymc as pm
 import pytest
 import xarray as xr
-from scipy import stats
+from scipy import special, stats
 
 import progression as pg
+from progression.engines import forward
 from progression.faults import CohortError, SettingError
 from progression.leaving_out import _thin_each_chain, patient_likelihood
 
@@ -104,3 +105,58 @@ def test_two_outcomes_in_whatever_order(order, als, fake_fit):
         row = row[np.isfinite(row)]
         expected = stats.norm.logpdf(row[:, None, None], few["mean"].to_numpy(), 1).sum(axis=0)
         np.testing.assert_allclose(found.sel(subject=subject), expected, rtol=1e-8)
+
+
+def _pick(fit, n=4):
+    return forward.thin(fit.posterior, n)
+
+
+def _rows(fit, n=4):
+    few = _pick(fit, n).expand_dims("chain").rename(sample="draw")
+    encoded = fit.encoded()
+    found = forward.log_likelihood(fit.model, encoded, fit.priors, few)
+    return encoded, _pick(fit, n), {name: rows.to_numpy()[0] for name, rows in found.items()}
+
+
+@pytest.mark.slow
+def test_log_likelihood_of_a_line(als_fit):
+    encoded, draws, found = _rows(als_fit)
+    value, subject, month = (encoded.arrays[f"score_{name}"][1] for name in ("value", "subject", "month"))
+    expected = draws["level"].to_numpy()[:, subject] + draws["slope"].to_numpy()[:, subject] * month
+    rows = stats.norm.logpdf(value, expected, draws["sd_residual"].to_numpy()[:, None])
+    np.testing.assert_allclose(found["score"], rows, rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_log_likelihood_of_censored_crp(crp_fit):
+    encoded, draws, found = _rows(crp_fit)
+    value, subject, visit, censored = (encoded.arrays[f"crp_{n}"][1] for n in ("value", "subject", "visit", "censored"))
+    treated = (crp_fit.cohort.subjects["arm"] == "treated").to_numpy()[subject]
+    zero = np.zeros((4, 1))
+    course = np.hstack([zero, draws["time_course"].transpose("sample", "followup_visit")])
+    effect = np.hstack([zero, draws["effect"].isel(active_arm=0).transpose("sample", "followup_visit")])
+    place = draws["level"].to_numpy()[:, subject] + course[:, visit] + treated * effect[:, visit]
+    sd = draws["sd_residual"].to_numpy()[:, None]
+    exact = stats.norm.logpdf(np.log(value), place, sd) - np.log(value)
+    below = stats.norm.logcdf(np.log(value), place, sd)
+    assert censored.sum() > 5 and (~censored).sum() > 5
+    np.testing.assert_allclose(found["crp"], np.where(censored, below, exact), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_log_likelihood_of_joint_counts(joints_fit):
+    encoded, draws, found = _rows(joints_fit)
+    value, subject, visit, outcome = (
+        encoded.arrays[f"joints_{n}"][1] for n in ("value", "subject", "visit", "outcome")
+    )
+    treated = (joints_fit.cohort.subjects["arm"] == "treated").to_numpy()[subject]
+    order = ("sample", "followup_visit", "outcome")
+    zero = np.zeros((4, 1, 2))
+    course = np.concatenate([zero, draws["time_course"].transpose(*order)], axis=1)
+    effect = np.concatenate([zero, draws["effect"].isel(active_arm=0).transpose(*order)], axis=1)
+    level = draws["level"].transpose("sample", "subject", "outcome").to_numpy()[:, subject, outcome]
+    share = special.expit(level + course[:, visit, outcome] + treated * effect[:, visit, outcome])
+    rho = draws["overdispersion"].to_numpy()[:, outcome]
+    total = (1 - rho) / (rho + 1e-4)
+    rows = stats.betabinom.logpmf(value.astype(int), 28, share * total, (1 - share) * total)
+    np.testing.assert_allclose(found["joints"], rows, rtol=1e-6, atol=1e-8)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from progression.contrasts import Contrast
-from progression.fitted import check_probability
+from progression.faults import check_probability
 from progression.plots.style import (
     INK,
     SMALL,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from progression.contrasts import Contrast, Probability
+from progression.contrasts import Contrast
 from progression.modeling import Estimand
+from progression.rules import Probability
 
 MINUS = "\N{MINUS SIGN}"
 
