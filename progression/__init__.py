@@ -8,6 +8,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from progression import datasets as datasets
+    from progression import plots as plots
     from progression.checking import check as check
     from progression.checking import prior_check as prior_check
     from progression.cohort import Cohort as Cohort
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets"],
+    submodules=["datasets", "plots"],
     submod_attrs={
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],

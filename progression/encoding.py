@@ -94,7 +94,7 @@ class Encoded:
             index = grid[:, 2].astype(np.int64)
             rows = {
                 "value": np.zeros(len(grid)), "subject": grid[:, 0].astype(np.int64), "month": grid[:, 1],
-                "outcome": index, "censored": np.zeros(len(grid), bool), "lower": floor[index], "upper": most[index],
+                "outcome": index, "censored": np.zeros(len(grid), bool), "lower": floor[index], "upper": most[index].astype(upper.dtype),
             }  # fmt: skip
             if f"{block}_visit" in self.arrays:
                 planned = np.asarray(coords["visit"], float)
@@ -227,7 +227,10 @@ def _rows(
             labels = np.sort(timetable.unique())
             columns["visit"] = np.searchsorted(labels, timetable[seen].to_numpy()).astype(np.int64)
         parts.append(columns)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if np.isfinite(joined["upper"]).all() and (joined["upper"] == joined["upper"].round()).all():
+        joined["upper"] = joined["upper"].astype(np.int64)  # a number of trials, for whoever draws binomials with it
+    return joined
 
 
 def _standardised(subjects: pd.DataFrame, names: Sequence[str]) -> np.ndarray:

@@ -5,7 +5,6 @@
 import dataclasses
 import json
 import pickle
-import time
 
 import numpy as np
 import pandas as pd
@@ -287,23 +286,6 @@ def test_check_follow_up() -> None:
     assert fault.value == "all visits are at one time"
     (fault,) = Cohort.from_table(visits.assign(time=[0, 4]), time_unit="weeks").check_follow_up()
     assert fault.value == "one visit a subject"
-
-
-def test_large_cohort_is_quick() -> None:
-    n = 10_000
-    rng = np.random.default_rng(1)
-    ids = [f"S{i}" for i in range(n)]
-    visits = pd.DataFrame(
-        {
-            "subject": np.repeat(ids, 7),
-            "time": np.tile(np.arange(7) * 4, n),
-            "frs": rng.integers(0, 49, 7 * n),
-        }
-    )
-    subjects = pd.DataFrame({"subject": ids, "arm": rng.choice(["control", "drug"], n), "age": rng.normal(60, 8, n)})
-    began = time.perf_counter()
-    Cohort.from_table(visits, subjects, time_unit="weeks", outcomes=[FRS], covariates=["age"])
-    assert time.perf_counter() - began < 2
 
 
 # --- faults and outcomes -----------------------------------------------------------------------------------------
