@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from progression.faults import SettingError, check_probability, setting_fault, suggest
+from progression.faults import SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
 from progression.modeling import Estimand, Facts
 from progression.rules import OPERATORS, Probability
@@ -160,7 +160,7 @@ class Contrast:
             raise SettingError(
                 [setting_fault(None, comparison, "is not a comparison", f"use one of {', '.join(OPERATORS)}")]
             )
-        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        if not is_number(value):
             raise SettingError([setting_fault(None, value, "is not a finite number", "give a number")])
         holds = OPERATORS[comparison](one, value).astype(float)
         share = float(holds.mean())
@@ -207,7 +207,7 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
     faults += [setting_fault(None, key, f"is not a setting of these estimands{suggest(key, known)}", "rename it")
                for key in at if key not in known]  # fmt: skip
     faults += [setting_fault(None, key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
-               if not np.isfinite(value)]  # fmt: skip
+               if not is_number(value)]  # fmt: skip
     if not wanted and not faults:
         faults.append(
             setting_fault(None, fit.model.name, "has no estimand that this cohort can answer", "see its estimands")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
@@ -125,9 +126,24 @@ def setting_fault(name: str | None, value: object, what: str, remedy: str) -> Fa
 
 def check_probability(name: str, value: float) -> None:
     """Raise SettingError unless `value` lies strictly between 0 and 1; 95 for 0.95 is answered as such."""
-    if not 0 < value < 1:
-        remedy = f"did you mean {value / 100:g}?" if 1 < value < 100 else "give a number between 0 and 1"
+    if not is_number(value) or not 0 < value < 1:
+        remedy = (
+            f"did you mean {value / 100:g}?"
+            if is_number(value) and 1 < value < 100
+            else "give a number between 0 and 1"
+        )
         raise SettingError([setting_fault(name, value, "is not a probability", remedy)])
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise SettingError unless `value` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise SettingError([setting_fault(name, value, "is not a whole number of at least 1", "give 1 or more")])
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number, and not a truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
 
 
 def suggest(name: object, known: Iterable[object]) -> str:

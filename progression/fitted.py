@@ -15,7 +15,7 @@ import xarray as xr
 from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
 from progression.engines import forward
-from progression.faults import SettingError, check_probability, setting_fault, suggest
+from progression.faults import SettingError, check_count, check_probability, setting_fault, suggest
 from progression.gate import Diagnostics, diagnose
 from progression.modeling import Model, Prior, SupportsPyMC
 from progression.registry import models
@@ -108,6 +108,7 @@ class Fit:
         random_seed : int, optional
             The fit's own unless given.
         """
+        check_count("draws", draws)
         seed = self.settings["random_seed"] if random_seed is None else random_seed
         chosen = forward.thin(self.posterior, draws)
         replicates = forward.replicate(self.model, self.encoded(), self.priors, chosen, random_seed=seed)

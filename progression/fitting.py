@@ -35,6 +35,9 @@ class FitError(RuntimeError):
         self.fit = fit
         super().__init__("the fit did not pass the gate: " + "; ".join(fit.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.fit,)
+
 
 def fit(
     model: str | Model, cohort: Cohort, *, priors: str | Mapping[str, SupportsPyMC] | None = None,

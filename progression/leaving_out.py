@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import special, stats
 
 from progression.engines import forward
-from progression.faults import CohortError, Fault, SettingError
+from progression.faults import CohortError, Fault, SettingError, check_count
 from progression.fitted import Fit
 from progression.tables import Summary
 
@@ -116,6 +116,7 @@ def loo(*fits: Fit, draws: int = 500, random_seed: int | None = None) -> pd.Data
     CohortError
         The fits are of different patients or values.
     """
+    check_count("draws", draws)
     if not fits:
         raise SettingError([Fault(what="no fit was given", remedy="give one or more fits", table="setting")])
     _refuse_different(fits)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from progression.cohort import Cohort
-from progression.faults import CohortError, Fault, SettingError, suggest
+from progression.faults import CohortError, Fault, SettingError, setting_fault, suggest
 from progression.modeling import Model
 from progression.outcomes import Outcome
 
@@ -19,6 +19,8 @@ def choose_outcomes(
 ) -> dict[str, tuple[Outcome, ...]]:
     """Which of the cohort's outcomes fill each observed variable of the model; `most` is the bound of those without one."""
     have = {outcome.name: outcome for outcome in cohort.outcomes}
+    if outcomes is not None and not isinstance(outcomes, str | Sequence):
+        raise SettingError([setting_fault("outcomes", outcomes, "is not a name or a list of names", "give a name")])
     wanted = [outcomes] if isinstance(outcomes, str) else list(outcomes or [])
     unknown = [name for name in wanted if name not in have]
     if unknown:

@@ -88,6 +88,8 @@ class Model:
                               table="setting")  # fmt: skip
                 raise SettingError([fault])
             priors = self.presets[priors]
+        if not isinstance(priors, Mapping):
+            raise SettingError([setting_fault("priors", priors, "is not a mapping", "give {name: pg.Prior(...)}")])
         faults = [
             Fault(what=f"model {self.name!r} has no prior of that name{suggest(name, self.priors)}",
                   remedy="rename it", value=name, table="setting")
@@ -103,6 +105,8 @@ class Model:
 
     def with_options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The default options with the user's; unknown names are listed with the nearest."""
+        if options is not None and not isinstance(options, Mapping):
+            raise SettingError([setting_fault("options", options, "is not a mapping", "give {name: value}")])
         faults = [
             Fault(what=f"model {self.name!r} has no option of that name{suggest(name, self.options)}",
                   remedy="rename it", value=name, table="setting")

@@ -95,8 +95,9 @@ class Prior:
         """Make the variable `name` in the PyMC model in context and return it."""
         import pymc as pm  # heavy: only where a model is really built
 
-        family = getattr(pm, self.distribution, None)
-        if family is None:
+        family: Any = getattr(pm, self.distribution, None)
+        known_family = isinstance(family, type) and issubclass(family, pm.Distribution)
+        if not known_family:
             fault = _setting(name, self.distribution, "is not a distribution of PyMC", "see the list of pymc's names")
             raise SettingError([fault])
         known = [key for key in inspect.signature(family.dist).parameters if key not in ("args", "kwargs")]

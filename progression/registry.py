@@ -103,7 +103,8 @@ def resolve(model: str | Model) -> Model:
 @cache
 def _shelves() -> dict[str, Model]:
     found: dict[str, Model] = {}
-    for point in entry_points(group=GROUP):
+    # The shelf that comes with the package first, so that nobody else's can take its names.
+    for point in sorted(entry_points(group=GROUP), key=lambda one: (one.value != "progression_models", one.value)):
         try:
             shelf = point.load()
             names = getattr(shelf, "__all__", None) or vars(shelf)

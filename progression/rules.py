@@ -6,9 +6,7 @@ import operator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
-from progression.faults import SettingError, check_probability, setting_fault
+from progression.faults import SettingError, check_probability, is_number, setting_fault
 
 OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -84,7 +82,7 @@ class Rule:
             raise SettingError(
                 [setting_fault(None, comparison, "is not a comparison", f"use one of {', '.join(OPERATORS)}")]
             )
-        if not np.isfinite(value):
+        if not is_number(value):
             raise SettingError([setting_fault(None, value, "is not a finite number", "give a number")])
         check_probability("probability", probability)
         for name, given in (("estimand", estimand), ("comparison", comparison), ("value", float(value)),

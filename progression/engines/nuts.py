@@ -58,6 +58,7 @@ def sample(
     posterior, sample_stats : xarray.Dataset
         Dims (chain, draw, ...), the padding of `subject` cut off, statistics under the sampler's own names.
     """
+    built = build(model, encoded, priors)  # first: it says in words what data the program lacks
     console = Console(stderr=True, quiet=not progressbar)
     if sampler == "nutpie":
         with console.status(f"compiling {model.name}: once for cohorts of this size", spinner="line"):
@@ -68,9 +69,7 @@ def sample(
         )  # fmt: skip
         raw = {name: variable.to_numpy() for name, variable in trace.posterior.data_vars.items()}
         stats = trace.sample_stats.to_dataset().drop_vars("divergence_message", errors="ignore")
-        built = build(model, encoded, priors)
     else:
-        built = build(model, encoded, priors)
         _refuse_discrete(built)
         if "maxdepth" in kwargs:
             kwargs["nuts"] = {"max_treedepth": kwargs.pop("maxdepth")}
