@@ -1,6 +1,6 @@
 """Figures of fits, contrasts and checks. Each function draws and returns a matplotlib Figure; none shows or saves it.
 
-No pyplot, no global settings: ``figure.savefig("x.svg")`` writes one, a notebook shows it by itself. Every figure says
+No pyplot, no global settings: ``figure.savefig("x.svg")`` writes one; a notebook shows it after ``%matplotlib inline``. Every figure says
 where its data come from unless they were observed, and names the problems of its fit in red.
 """
 
