@@ -91,6 +91,8 @@ def check(fit: Fit, *, draws: int = 1000, random_seed: int | None = None) -> Che
             f"{row['statistic']} of {row['outcome']}{when} in {row['arm']}: observed {row['observed']:.3g}, "
             f"predicted {row['predicted']:.3g} ({row['lower']:.3g} to {row['upper']:.3g})"
         )
+    if not pit:
+        problems.append("LOO-PIT cannot be computed: too few different draws")
     for block, values in pit.items():
         p = float(stats.kstest(values, "uniform").pvalue)
         if p < 0.001:
@@ -142,7 +144,10 @@ def _loo_pit(
     })  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # single rows with a high Pareto k do not change the picture
-        found = azs.loo_pit(tree, random_state=ties)
+        try:
+            found = azs.loo_pit(tree, random_state=ties)
+        except ValueError:  # stuck chains: there is no tail of the weights to smooth
+            return {}
     return {block: np.clip(found[block].to_numpy().ravel(), 0, 1) for block in encoded.blocks}
 
 

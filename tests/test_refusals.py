@@ -69,3 +69,16 @@ def test_a_prior_error_crosses_processes():
         pg.Prior("Normal", mu=0, sigma=-1)
     again = pickle.loads(pickle.dumps(caught.value))
     assert again.faults == caught.value.faults and str(again) == str(caught.value)
+
+
+def test_stuck_chains_are_reported_not_raised(als, fake_fit, monkeypatch):
+    """ArviZ refuses to smooth weights that are all the same; the check says so and the figure still draws."""
+    from progression import checking, plots
+
+    def stuck(*_, **__):
+        raise ValueError("All tail values are the same")
+
+    monkeypatch.setattr(checking.azs, "loo_pit", stuck)
+    found = pg.check(fake_fit("als_slope", als), draws=20)
+    assert not found.passed and any("LOO-PIT cannot be computed" in problem for problem in found.problems)
+    assert plots.loo_pit(found).axes

@@ -178,6 +178,9 @@ def loo_pit(check: Check) -> Figure:
     Statistics and Computing 32:32). It takes rows as independent, which those of one patient are only given the fit.
     """
     figure = new_figure(2.7, check.fit, "LOO-PIT: is the spread and shape of single values right?")
+    if not check.loo_pit:
+        message(figure.subplots(), "cannot be computed: too few different draws")
+        return figure
     grid = figure.subplots(1, len(check.loo_pit), squeeze=False)[0]
     names = {
         block: ", ".join(o.label or o.name for o in members) for block, members in check.fit.encoded().blocks.items()
