@@ -114,7 +114,8 @@ def test_fixed_effects_equal_generalised_least_squares() -> None:
     low, high = (table["arm"] == "low").to_numpy(float), (table["arm"] == "high").to_numpy(float)
     names = ["mean_level", "mean_slope", ("slope_effect", "low"), ("slope_effect", "high"),
              ("level_difference", "low"), ("level_difference", "high"), "level_coefficient", "slope_coefficient"]  # fmt: skip
-    fixed = np.column_stack([np.ones_like(t), t, low * t, high * t, low, high, x, x * t])
+    treated = np.maximum(t, 0)  # treatment does nothing at the screening visit, a month before time 0
+    fixed = np.column_stack([np.ones_like(t), t, low * treated, high * treated, low, high, x, x * t])
     random = np.zeros((len(t), 2 * n))
     random[np.arange(len(t)), who], random[np.arange(len(t)), n + who] = 1, t
     design = np.hstack([fixed, random])
