@@ -17,7 +17,7 @@ from progression.cohort import Cohort
 from progression.contrasts import contrast
 from progression.encoding import Encoded, encode
 from progression.engines import forward
-from progression.faults import check_count
+from progression.faults import SettingError, check_count, setting_fault
 from progression.fitted import Fit, provenance
 from progression.gate import Diagnostics
 from progression.modeling import Model, SupportsPyMC
@@ -77,6 +77,8 @@ def check(fit: Fit, *, draws: int = 1000, random_seed: int | None = None) -> Che
         probability below 0.05 divided by the number of statistics), or if the LOO-PIT values are not uniform
         (Kolmogorov-Smirnov, p < 0.001; Gelman et al. 2013, Bayesian Data Analysis, ch. 6; Saeilynoja et al. 2022, Statistics and Computing 32:32).
     """
+    if not isinstance(fit, Fit):
+        raise SettingError([setting_fault("fit", type(fit).__name__, "is not a Fit", "give what pg.fit returned")])
     check_count("draws", draws)
     seed = fit.settings["random_seed"] if random_seed is None else random_seed
     encoded = fit.encoded()

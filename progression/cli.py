@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ def fit(
     arm: Annotated[list[str] | None, typer.Option(help="Arms, the control first; may be repeated.")] = None,
     outcome: Annotated[list[str] | None, typer.Option(help="Outcome to use; may be repeated.")] = None,
     covariate: Annotated[list[str] | None, typer.Option(help="Covariate of the model; may be repeated.")] = None,
-    allocation: Annotated[str | None, typer.Option(help="randomised, historical, or unstated.")] = None,
+    allocation: Annotated[str | None, typer.Option(help="randomised, historical, unstated, or single arm.")] = None,
     decimal: Annotated[str, typer.Option(help="Decimal mark of the files.")] = ".",
     delimiter: Annotated[str | None, typer.Option(help="Delimiter of the files; found out if omitted.")] = None,
     prior: Annotated[list[str] | None, typer.Option(help="name=Family:key=value,key=value; may be repeated.")] = None,
@@ -59,11 +60,15 @@ def fit(
     chains: int = 4,
     sampler: str = "nutpie",
     out: Annotated[Path | None, typer.Option(help="Where to save the fit (.nc).")] = None,
+    provenance: Annotated[str, typer.Option(help="observed, reconstructed or simulated.")] = "observed",
     strict: Annotated[bool, typer.Option(help="Fail if the fit does not pass the gate.")] = False,
 ) -> None:
     """Fit a model to a table of visits and print the contrast."""
     chosen = pg.models()[model]
     _loaded()
+    if out is not None and not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"the folder of {out} does not exist: make it first", param_hint="--out")
+    warnings.simplefilter("ignore", pg.FitWarning)  # the table says it
     columns = _pairs(column, "--column")
     wanted = set(outcome) if outcome else {one.name for one in chosen.outcomes}
     facts: list[Any] = [one for one in chosen.outcomes if one.name in wanted]
@@ -72,17 +77,19 @@ def fit(
         facts = _present(facts, visits, columns)
     cohort = pg.read_csv(
         visits, subjects, time_unit=time_unit, columns=columns or None, outcomes=facts, arms=arm or None,
-        covariates=covariate or None, allocation=allocation, decimal=decimal, delimiter=delimiter, name=visits.stem,
+        covariates=covariate or None, allocation=allocation, provenance=provenance, decimal=decimal, delimiter=delimiter, name=visits.stem,
     )  # fmt: skip
     done = pg.fit(
         chosen, cohort, priors=preset or _priors(prior), outcomes=outcome or None,
         options={"covariates": covariate} if covariate else None, random_seed=seed, draws=draws, tune=tune,
         chains=chains, sampler=sampler, progressbar=sys.stderr.isatty(), strict=strict,
     )  # fmt: skip
+    if out is not None:  # before printing, which a closed pipe may end
+        done.save(out)
     console.print(repr(cohort), markup=False, highlight=False)
     _show(done, {})
     if out is not None:
-        console.print(f"saved to {done.save(out)}", markup=False, highlight=False)
+        console.print(f"saved to {out}", markup=False, highlight=False)
 
 
 @app.command()

@@ -75,6 +75,9 @@ class Contrast:
         }
         if len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
             found.append(notes[self.fit.cohort.allocation])
+        last = float(self.fit.cohort.visits["month"].max())
+        if self.at.get("month", 0.0) > last + 0.5:
+            found.append(f"extrapolation: the last visit is at month {last:.3g}, before month {self.at['month']:g}")
         if self.fit.encoded().coords["baseline_arm"]:
             found.append("each arm has a baseline of its own: comparisons are adjusted for the difference at baseline")
         return tuple(text for text in dict.fromkeys(found) if not any(other.startswith(text + ";") for other in found))
@@ -194,6 +197,8 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
     SettingError
         For an unknown estimand or setting, or a question the cohort cannot answer (an arm contrast with one arm).
     """
+    if not isinstance(fit, Fit):
+        raise SettingError([setting_fault("fit", type(fit).__name__, "is not a Fit", "give what pg.fit returned")])
     names = [estimands] if isinstance(estimands, str) else estimands
     wanted = list(fit.model.estimands) if names is None else [fit.model.estimand(name) for name in names]
     faults = []
@@ -208,6 +213,8 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
                for key in at if key not in known]  # fmt: skip
     faults += [setting_fault(None, key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
                if not is_number(value)]  # fmt: skip
+    faults += [setting_fault(key, value, "is not after time 0", "give a positive number") for key, value in at.items()
+               if key == "month" and is_number(value) and value <= 0]  # fmt: skip
     if not wanted and not faults:
         faults.append(
             setting_fault(None, fit.model.name, "has no estimand that this cohort can answer", "see its estimands")

@@ -154,6 +154,8 @@ class Fit:
         months = list(months) if isinstance(months, Sequence | np.ndarray) and not isinstance(months, str) else [months]
         faults = [setting_fault("months", m, "is not a finite number", "give months from baseline")
                   for m in months if not isinstance(m, int | float | np.number) or not np.isfinite(m)]  # fmt: skip
+        if new_patients is not None and not isinstance(new_patients, Mapping):
+            raise SettingError([setting_fault("new_patients", new_patients, "is not a mapping", "give {arm: number}")])
         if new_patients is not None and not new_patients:
             faults.append(setting_fault("new_patients", new_patients, "is empty", "give a number for at least one arm"))
         if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:

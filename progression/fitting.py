@@ -86,6 +86,12 @@ def fit(
     """
     chosen = resolve(model)
     sample_kwargs = {**chosen.sampling, **sample_kwargs}
+    misplaced = [name for name in sample_kwargs if name in chosen.options]
+    if misplaced:
+        raise SettingError([
+            setting_fault(name, sample_kwargs[name], "is an option of the model", f"write options={{{name!r}: ...}}")
+            for name in misplaced
+        ])  # fmt: skip
     check_settings(cohort, draws, tune, chains, sampler, random_seed, sample_kwargs)
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, cohort, options=used_options, outcomes=outcomes)
@@ -144,7 +150,12 @@ def check_settings(
     for name, value in more.items():
         if name not in KEYWORDS:
             faults.append(
-                setting_fault(name, value, f"is not a keyword of the sampler{suggest(name, KEYWORDS)}", "rename it")
+                setting_fault(
+                    name,
+                    value,
+                    f"is not a keyword of the sampler{suggest(name, (*KEYWORDS, 'random_seed'))}",
+                    "rename it",
+                )
             )
         elif isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
             faults.append(setting_fault(name, value, "is not a number", "give a number"))

@@ -33,7 +33,9 @@ def choose_outcomes(
         own = [outcome.name for outcome in members]
         names = wanted if len(model.observes) == 1 else [name for name in wanted if name in own]
         names = names or [name for name in own if name in have]
-        if not names and len(have) == 1 and len(members) == 1 and len(model.observes) == 1:
+        if not model.generic:
+            names = [name for name in names if name in own]  # a label that says CRP must be about CRP
+        elif not names and len(have) == 1 and len(members) == 1 and len(model.observes) == 1:
             names = list(have)  # "ALSFRS-R or any continuous outcome": the only one there is
         if not names or (len(members) == 1 and len(names) > 1):
             expected = ", ".join(outcome.name for outcome in members)

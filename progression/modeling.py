@@ -47,6 +47,8 @@ class Model:
         Whether subject effects go through ``parts.subject_effect``, so that subjects may be padded to a size bucket.
     sampling : mapping
         Keywords for the sampler that suit this model, such as ``{"target_accept": 0.95}``.
+    generic : bool
+        Whether it takes outcomes of other names than those it declares, as a slope model does.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     padded: bool = False
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    generic: bool = False
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -140,6 +143,7 @@ def model(
     options: Mapping[str, Any] | None = None,
     padded: bool = False,
     sampling: Mapping[str, Any] | None = None,
+    generic: bool = False,
 ) -> Callable[[Program], Model]:
     """Turn a PyMC program into a `Model`: a decorator.
 
@@ -168,6 +172,7 @@ def model(
             options=dict(options or {}),
             padded=padded,
             sampling=dict(sampling or {}),
+            generic=generic,
         )
         _check_definition(made)
         return made

@@ -77,6 +77,7 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
     needs=("follow_up",),
     options={"baseline": "auto", "covariates": ()},
     padded=True,
+    generic=True,
     sampling={"target_accept": 0.9},
 )  # fmt: skip
 def als_slope(data: Any, prior: Any) -> None:
