@@ -82,3 +82,10 @@ def test_stuck_chains_are_reported_not_raised(als, fake_fit, monkeypatch):
     found = pg.check(fake_fit("als_slope", als), draws=20)
     assert not found.passed and any("LOO-PIT cannot be computed" in problem for problem in found.problems)
     assert plots.loo_pit(found).axes
+
+
+def test_a_censored_value_needs_a_model_that_knows_of_censoring():
+    rows = {"subject": ["A", "A", "B", "B"], "time": [0, 1, 0, 1], "alsfrsr": ["40", "<30", "38", "37"]}
+    cohort = pg.Cohort.from_table(rows, time_unit="months", outcomes=["alsfrsr"])
+    with pytest.raises(pg.CohortError, match="would take the limit for the value"):
+        pg.fit("als_slope", cohort, progressbar=False)

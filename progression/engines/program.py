@@ -10,7 +10,7 @@ import numpy as np
 import pymc as pm
 
 from progression.encoding import Encoded
-from progression.faults import Fault, SettingError, suggest
+from progression.faults import CohortError, Fault, SettingError, suggest
 from progression.modeling import Model, SupportsPyMC
 
 
@@ -89,6 +89,15 @@ def build(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
     ]  # fmt: skip
     if faults:
         raise SettingError(faults)
+    blind = [
+        Fault(what=f"{int(encoded.arrays[f'{block}_censored'][1].sum())} values are censored (written <x), and model "
+                   f"{model.name!r} would take the limit for the value", column=block, table="visits",
+              remedy="use a model that knows of censoring, or correct the values")
+        for block in encoded.blocks
+        if encoded.arrays[f"{block}_censored"][1].any() and not {f"{block}_lower", f"{block}_censored"} & set(data.made)
+    ]  # fmt: skip
+    if blind:
+        raise CohortError(blind)
     return Built(model=built, used=tuple(data.made), encoded=encoded)
 
 
