@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,12 @@ class Encoded:
         """Length of each dim that parameters may have, hence what a compiled program is tied to."""
         rows = {self.row_dim(block) for block in self.blocks}
         return {dim: len(labels) for dim, labels in self.coords.items() if dim not in rows} | {"subject": self.n_padded}
+
+    def unpadded(self) -> Encoded:
+        """The same coding without padding: for engines whose code is not tied to the number of subjects."""
+        n = self.n_subjects
+        arrays = {name: (dims, array[:n] if dims[0] == "subject" else array) for name, (dims, array) in self.arrays.items()}
+        return replace(self, arrays=arrays, n_padded=n)
 
     def groups(self) -> dict[str, xr.Dataset]:
         """The data as groups of a fit, without padding: observed_data (by row) and constant_data."""

@@ -43,7 +43,8 @@ class Fit:
     diagnostics : Diagnostics
         What the gate read.
     settings : mapping
-        sampler, draws, tune, chains, random_seed and the sampler's own keywords.
+        engine, draws, chains, random_seed; for NUTS also sampler, tune and its own keywords; `fell_back`, the reason, if
+        NUTS was run because the marginal engine could not vouch for its answer.
     versions : mapping of str to str
         Versions of the packages that made it.
     """
@@ -96,6 +97,8 @@ class Fit:
     def header(self) -> str:
         """One line: model, cohort, provenance, and whether the gate was passed."""
         text = f"{self.model.name} on {self.cohort.name or 'a cohort'} ({self.cohort.n_subjects} subjects, {provenance(self.cohort)})"
+        if "fell_back" in self.settings:
+            text += f"; by NUTS, since for the marginal engine {self.settings['fell_back']}"
         return text + (f"; PROBLEMS: {'; '.join(self.problems)}" if self.problems else "; the gate was passed")
 
     def with_posterior_predictive(self, *, draws: int = 500, random_seed: int | None = None) -> Fit:
@@ -183,7 +186,7 @@ class Fit:
 
     def __repr__(self) -> str:
         sizes = self.idata["posterior"].sizes
-        lines = [f"Fit of {self.header()}", f"  {sizes['chain']} chains x {sizes['draw']} draws, {self.settings['sampler']}, "
+        lines = [f"Fit of {self.header()}", f"  {sizes['chain']} chains x {sizes['draw']} draws, {self.settings.get('sampler', 'marginal engine')}, "
                  f"seed {self.settings['random_seed']}; groups {', '.join(self.idata.children)}"]  # fmt: skip
         return "\n".join(lines + [f"  PROBLEM  {problem}" for problem in self.problems])
 

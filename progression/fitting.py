@@ -13,13 +13,14 @@ import xarray as xr
 
 from progression.cohort import Cohort
 from progression.encoding import encode
-from progression.engines import nuts
+from progression.engines import marginal, nuts
 from progression.faults import SettingError, setting_fault, suggest
 from progression.fitted import Fit
 from progression.gate import diagnose
 from progression.modeling import Model, SupportsPyMC
 from progression.registry import resolve
 
+ENGINES = ("nuts", "marginal")
 SAMPLERS = ("nutpie", "pymc")
 KEYWORDS = ("target_accept", "cores", "maxdepth")  # what both samplers understand
 
@@ -42,9 +43,9 @@ class FitError(RuntimeError):
 def fit(
     model: str | Model, cohort: Cohort, *, priors: str | Mapping[str, SupportsPyMC] | None = None,
     outcomes: str | Sequence[str] | None = None, options: Mapping[str, Any] | None = None,
-    random_seed: int | None = None, draws: int = 1000, tune: int = 1000, chains: int = 4, sampler: str = "nutpie",
-    posterior_predictive: bool = False, log_likelihood: bool = False, progressbar: bool = True, strict: bool = False,
-    **sample_kwargs: Any,
+    engine: str | None = None, random_seed: int | None = None, draws: int = 1000, tune: int = 1000, chains: int = 4,
+    sampler: str | None = None, posterior_predictive: bool = False, log_likelihood: bool = False,
+    progressbar: bool = True, strict: bool = False, **sample_kwargs: Any,
 ) -> Fit:  # fmt: skip
     """Fit a model to a cohort.
 
@@ -59,17 +60,22 @@ def fit(
         Which of the cohort's outcomes the model sees; needed only where names differ from the model's.
     options : mapping, optional
         The model's options, such as ``{"covariates": ["age"]}``.
+    engine : {"nuts", "marginal"}, optional
+        How the posterior is computed; the model's own choice where omitted, and NUTS where a setting of NUTS is given.
+        "marginal" integrates subject effects out: draws are independent and `tune` has no meaning. Where it cannot
+        vouch for its answer, NUTS is run instead and the fit says so.
     random_seed : int, optional
         Same seed, same draws, on any number of cores. Drawn and recorded where omitted.
     draws, tune, chains : int
-    sampler : {"nutpie", "pymc"}
+    sampler : {"nutpie", "pymc"}, optional
+        Which implementation of NUTS; nutpie where omitted.
     posterior_predictive, log_likelihood : bool
         Whether to add these groups.
     progressbar : bool
     strict : bool
         Whether a fit with problems raises instead of warning.
     **sample_kwargs
-        For the sampler: ``target_accept``, ``cores``, ``maxdepth``.
+        For NUTS: ``target_accept``, ``cores``, ``maxdepth``.
 
     Returns
     -------
@@ -85,27 +91,36 @@ def fit(
         The fit has problems and `strict` was asked for.
     """
     chosen = resolve(model)
-    sample_kwargs = {**chosen.sampling, **sample_kwargs}
+    engine = choose_engine(chosen, engine, sampler, sample_kwargs)
     misplaced = [name for name in sample_kwargs if name in chosen.options]
     if misplaced:
         raise SettingError([
             setting_fault(name, sample_kwargs[name], "is an option of the model", f"write options={{{name!r}: ...}}")
             for name in misplaced
         ])  # fmt: skip
-    check_settings(cohort, draws, tune, chains, sampler, random_seed, sample_kwargs)
+    check_settings(cohort, draws, tune, chains, sampler or "nutpie", random_seed, sample_kwargs)
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, cohort, options=used_options, outcomes=outcomes)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
-    posterior, stats = nuts.sample(
-        chosen, encoded, used_priors, draws=draws, tune=tune, chains=chains, random_seed=seed, sampler=sampler,
-        progressbar=progressbar, **sample_kwargs,
-    )  # fmt: skip
+    settings: dict[str, Any] = {"engine": engine, "draws": draws, "chains": chains, "random_seed": seed}
+    if engine == "marginal":
+        try:
+            posterior, stats = marginal.sample(chosen, encoded, used_priors, draws=draws, chains=chains, random_seed=seed)
+        except marginal.Untrusted as reason:
+            engine, settings["fell_back"] = "nuts", str(reason)
+            warnings.warn(f"{chosen.name}: NUTS was run instead of the marginal engine: {reason}", FitWarning, stacklevel=2)
+    if engine == "nuts":
+        settings |= {"engine": engine, "sampler": sampler or "nutpie", "tune": tune, **chosen.sampling, **sample_kwargs}
+        posterior, stats = nuts.sample(
+            chosen, encoded, used_priors, draws=draws, tune=tune, chains=chains, random_seed=seed,
+            sampler=sampler or "nutpie", progressbar=progressbar, **{**chosen.sampling, **sample_kwargs},
+        )  # fmt: skip
     made = Fit(
         model=chosen, cohort=cohort, priors=used_priors, options=used_options,
         idata=xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats, **encoded.groups()}),
         outcomes=tuple(o.name for block in encoded.blocks.values() for o in block),
         diagnostics=diagnose(posterior, stats, expected_draws=draws),
-        settings={"sampler": sampler, "draws": draws, "tune": tune, "chains": chains, "random_seed": seed, **sample_kwargs},
+        settings=settings,
         versions={name: version(name) for name in ("progression-bayes", "pymc", "nutpie", "arviz", "numpy")},
     )  # fmt: skip
     if posterior_predictive:
@@ -117,6 +132,20 @@ def fit(
             raise FitError(made)
         warnings.warn(f"{chosen.name}: {'; '.join(made.problems)}", FitWarning, stacklevel=2)
     return made
+
+
+def choose_engine(model: Model, engine: object, sampler: str | None, sample_kwargs: Mapping[str, Any]) -> str:
+    """The engine asked for, or the model's own; a setting of NUTS asks for NUTS."""
+    if engine is None:
+        return "nuts" if sampler is not None or sample_kwargs else model.engine
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise SettingError([setting_fault("engine", engine, f"is unknown{suggest(str(engine), ENGINES)}", "use one of them")])
+    if engine == "marginal":
+        misplaced = {**({"sampler": sampler} if sampler is not None else {}), **{k: v for k, v in sample_kwargs.items() if k in KEYWORDS}}
+        if misplaced:
+            raise SettingError([setting_fault(name, value, "is a setting of NUTS, not of the marginal engine", "leave it out, or use engine=\"nuts\"")
+                                for name, value in misplaced.items()])  # fmt: skip
+    return engine
 
 
 def check_settings(

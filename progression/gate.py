@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from progression.engines.importance import MAX_PARETO_K, MAX_QUADRATURE_ERROR
 from progression.tables import components
 
 # Thresholds: Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16:667, for R-hat and ESS;
@@ -47,10 +48,15 @@ class Diagnostics:
 
 
 def diagnose(posterior: xr.Dataset, stats: xr.Dataset, *, expected_draws: int | None = None) -> Diagnostics:
-    """Read R-hat, bulk and tail ESS, divergences, E-BFMI and tree depth, whichever engine ran."""
+    """Read R-hat, bulk and tail ESS, and what the engine that ran says of itself.
+
+    For NUTS: divergences, E-BFMI and tree depth. For the marginal engine: Pareto k of the weights, their effective
+    sample size and the error of the integral over subject effects.
+    """
     problems: list[str] = []
     found: dict[str, np.ndarray] = {}
-    for meaning, names in _NAMES.items():
+    weighted = "pareto_k" in stats
+    for meaning, names in _NAMES.items() if not weighted else ():
         present = [name for name in names if name in stats]
         if present:
             found[meaning] = stats[present[0]].to_numpy()
@@ -62,6 +68,10 @@ def diagnose(posterior: xr.Dataset, stats: xr.Dataset, *, expected_draws: int | 
     deep = int(np.sum(found.get("tree depth", 0)))
     bfmi = tuple(_bfmi(chain) for chain in found["energy"]) if "energy" in found else ()
     table = convergence(posterior)
+    if weighted:
+        problems += _weights(stats)
+        most = float(stats["importance_ess"].max()) * posterior.sizes["chain"]  # draws repeat where weights are uneven
+        table[["ess_bulk", "ess_tail"]] = table[["ess_bulk", "ess_tail"]].clip(upper=most)
     n_draws, n_chains = posterior.sizes["draw"], posterior.sizes["chain"]
     if expected_draws is not None and n_draws < expected_draws:
         problems.append(f"sampling was cut short: {n_draws} draws a chain of {expected_draws}")
@@ -86,6 +96,17 @@ def diagnose(posterior: xr.Dataset, stats: xr.Dataset, *, expected_draws: int | 
     if bfmi and not min(bfmi) >= MIN_BFMI:  # written so that a NaN fails
         problems.append(f"E-BFMI down to {min(bfmi):.2f}; at least {MIN_BFMI} is wanted")
     return Diagnostics(table, divergences, deep, bfmi, tuple(problems))
+
+
+def _weights(stats: xr.Dataset) -> list[str]:
+    """What is wrong with weighted points: the shape of the weights' tail, the error of the integral over subjects."""
+    k, error = float(stats["pareto_k"].max()), float(stats["quadrature_error"].max())
+    found = []
+    if not k <= MAX_PARETO_K:
+        found.append(f"Pareto k of the importance weights is {k:.2f}; at most {MAX_PARETO_K} is wanted")
+    if not error <= MAX_QUADRATURE_ERROR:
+        found.append(f"the integral over subject effects is off by {error:.2g}; at most {MAX_QUADRATURE_ERROR} is wanted")
+    return found
 
 
 def convergence(posterior: xr.Dataset) -> pd.DataFrame:

@@ -49,6 +49,8 @@ class Model:
         Keywords for the sampler that suit this model, such as ``{"target_accept": 0.95}``.
     generic : bool
         Whether it takes outcomes of other names than those it declares, as a slope model does.
+    engine : {"nuts", "marginal"}
+        How its posterior is computed unless a fit says otherwise.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Model:
     padded: bool = False
     sampling: Mapping[str, Any] = field(default_factory=dict)
     generic: bool = False
+    engine: str = "nuts"
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -144,6 +147,7 @@ def model(
     padded: bool = False,
     sampling: Mapping[str, Any] | None = None,
     generic: bool = False,
+    engine: str = "nuts",
 ) -> Callable[[Program], Model]:
     """Turn a PyMC program into a `Model`: a decorator.
 
@@ -173,6 +177,7 @@ def model(
             padded=padded,
             sampling=dict(sampling or {}),
             generic=generic,
+            engine=engine,
         )
         _check_definition(made)
         return made
@@ -221,6 +226,8 @@ def _check_definition(made: Model) -> None:
         faults.append(_setting(f"model {made.name!r}: estimand", name, "is declared twice", "rename one"))
     if not made.observes:
         faults.append(_setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes="))
+    if made.engine not in ("nuts", "marginal"):
+        faults.append(_setting(f"model {made.name!r}: engine", made.engine, "is unknown", "use nuts or marginal"))
     for need in set(made.needs) - {"baseline", "follow_up", "visits"}:
         faults.append(_setting(f"model {made.name!r}: needs", need, "is unknown",
                                "use baseline, follow_up or visits"))  # fmt: skip

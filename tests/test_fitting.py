@@ -108,7 +108,7 @@ def test_what_reaches_the_engine_and_what_is_recorded(als, fake_fit):
     assert call.priors["sd_level"] == fit.model.priors["sd_level"] and fit.priors["sd_slope"] is sharp
     assert fit.model.priors["sd_slope"] != sharp
     assert call.kwargs == {"target_accept": 0.9, "cores": 1}  # the model's own keyword, and the user's
-    assert fit.settings == {"sampler": "nutpie", "draws": 400, "tune": 90, "chains": 3, "random_seed": 12,
+    assert fit.settings == {"engine": "nuts", "sampler": "nutpie", "draws": 400, "tune": 90, "chains": 3, "random_seed": 12,
                             "target_accept": 0.9, "cores": 1}  # fmt: skip
     assert fake_fit("als_slope", als, target_accept=0.7).settings["target_accept"] == 0.7
     drawn = {fake_fit("als_slope", als, random_seed=None).settings["random_seed"] for _ in range(2)}

@@ -1,0 +1,281 @@
+"""Is a program Gaussian given a few parameters? If so, its straight-line structure, read from its own graph.
+
+A program is Gaussian in some of its unknowns z (subject effects, and population parameters with normal priors) when
+every density that z enters is normal, with a mean that is a straight line in z and an SD free of z. The mean of an
+observed row is then written as a sum of features of the row (1, month, ...) times terms of its subject, so that rows
+enter through sums over each subject: sufficient statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.compile.ops import ViewOp
+from pytensor.graph.basic import Constant
+from pytensor.graph.traversal import ancestors
+from pytensor.scalar.basic import Add, Mul, Neg, Sub, TrueDiv
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.random.basic import LogNormalRV, NormalRV
+from pytensor.tensor.subtensor import AdvancedSubtensor
+
+from progression.engines.split import Flat, Split, batched, swapped
+
+
+_ONE = pt.constant(1.0, dtype="float64")
+
+
+class NotLinear(Exception):
+    """Why a program is not of this form."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One observed variable: value = sum over features of feature x term, plus normal noise.
+
+    Attributes
+    ----------
+    name : str
+    log : bool
+        Whether the logarithm of the value is normal.
+    features : tuple of tensor variables
+        Of the rows' data only, shape (rows,) or scalar.
+    terms : tuple of tensor variables
+        Of subjects and parameters, shape (subjects,) or scalar.
+    sd : tensor variable
+        Scalar.
+    """
+
+    name: str
+    log: bool
+    features: tuple[Any, ...]
+    terms: tuple[Any, ...]
+    sd: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One Gaussian unknown: mean (a straight line in the others) and SD."""
+
+    name: str
+    mean: Any
+    sd: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The straight-line form of a program.
+
+    Attributes
+    ----------
+    rest, linear : Flat
+        Population parameters that stay, on the unconstrained scale, and those integrated out.
+    effects : tuple of random variables
+    blocks : tuple of Block
+    effect_lines, linear_lines : tuple of Line
+        Priors of the effects and of `linear`, in the order of their flat columns.
+    log_density : tensor variable
+        Log prior of `rest` with its Jacobian, and whatever else depends on it alone.
+    subject_data : tuple of str
+        Data by subject that the terms read.
+    """
+
+    split: Split
+    rest: Flat
+    linear: Flat
+    effects: tuple[Any, ...]
+    blocks: tuple[Block, ...]
+    effect_lines: tuple[Line, ...]
+    linear_lines: tuple[Line, ...]
+    log_density: Any
+    subject_data: tuple[str, ...]
+
+
+def structure(split: Split, *, careful: bool = False) -> Structure:
+    """Find the straight-line form of a program.
+
+    Parameters
+    ----------
+    split : Split
+    careful : bool
+        Whether to find by trial which normal parameters enter as straight lines together, instead of taking them all
+        and leaving the check to `ClosedForm`.
+
+    Raises
+    ------
+    NotLinear
+        With the first reason why it has none.
+    """
+    model = split.model
+    observed, gaussian = [], []
+    for rv in model.observed_RVs:
+        normal = isinstance(rv.owner.op, NormalRV | LogNormalRV)
+        (gaussian if normal else observed).append(rv)
+    for rv in observed:
+        if set(ancestors([rv])) & set(split.effects):
+            raise NotLinear(f"{rv.name} depends on subject effects and is not normal")
+    for rv in split.effects:
+        if not isinstance(rv.owner.op, NormalRV) or model.rvs_to_transforms.get(rv) is not None:
+            raise NotLinear(f"the subject effect {rv.name} is not normal")
+    others = set(ancestors([*observed, *model.potentials]))
+    normal = [rv for rv in split.population
+              if isinstance(rv.owner.op, NormalRV) and model.rvs_to_transforms.get(rv) is None]  # fmt: skip
+    means = {rv: split.natural(rv.owner.op.dist_params(rv.owner)) for rv in (*gaussian, *split.effects, *normal)}
+    candidates = []
+    for rv in normal:
+        in_sd = any(split.touches(sd, [rv]) for _, sd in means.values())
+        above_other = any(rv in ancestors([one]) for one in split.population if one not in normal)
+        if not in_sd and not above_other and rv not in others:
+            candidates.append(rv)
+    for rv in (*gaussian, *split.effects):
+        if split.touches(means[rv][1], split.effects):
+            raise NotLinear(f"the SD of {rv.name} depends on subject effects")
+    linear = _affine_subset(split, candidates, means, gaussian) if careful else candidates
+    rest = [rv for rv in split.population if rv not in linear]
+    return _assemble(split, rest, linear, gaussian, observed, means)
+
+
+def _affine_subset(split: Split, candidates: list[Any], means: dict[Any, list[Any]], gaussian: list[Any]) -> list[Any]:
+    """The candidates in which, together with the effects, every mean is a straight line: tried at random points."""
+    kept = list(candidates)
+    while True:
+        graphs = [means[rv][0] for rv in (*gaussian, *split.effects, *kept)]
+        bent = _bent(split, kept, graphs)
+        if not bent:
+            return kept
+        if not kept:
+            raise NotLinear("a mean is not a straight line in the subject effects")
+        # Leave out the one whose absence mends most; with none that helps, all of them.
+        single = [rv for rv in kept if not _bent(split, [one for one in kept if one is not rv],
+                                                 [means[one][0] for one in (*gaussian, *split.effects)])]  # fmt: skip
+        kept = [one for one in kept if one is not single[0]] if single else []
+
+
+def _bent(split: Split, linear: Sequence[Any], graphs: Sequence[Any]) -> bool:
+    """Whether some mean has curvature in (effects, linear), judged at random points to rounding error."""
+    rng = np.random.default_rng(20261122)
+    rest = split.flat([rv for rv in split.population if rv not in linear], "rest")
+    line = split.flat(linear, "linear")
+    effects = [split.value(rv) for rv in split.effects]
+    shapes = [split.shape(rv) for rv in split.effects]
+    run = batched([rest.vector, line.vector, *effects], swapped(graphs, rest, line))
+    x = rng.normal(0, 0.5, rest.size)
+    z = [[rng.normal(0, 1, line.size), *(rng.normal(0, 1, shape) for shape in shapes)] for _ in range(2)]
+    points = [[np.zeros_like(one) for one in z[0]], z[0], z[1], [a + b for a, b in zip(*z, strict=True)]]
+    found = run(np.repeat(x[None], 4, axis=0), *(np.stack(column) for column in zip(*points, strict=True)))
+    for one in found:
+        gap = one[3] - one[2] - one[1] + one[0]
+        if not np.all(np.abs(gap) <= 1e-8 * (1 + np.abs(one).max())):  # a NaN is a bend too
+            return True
+    return False
+
+
+def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[Any], observed: list[Any],
+              means: dict[Any, list[Any]]) -> Structure:  # fmt: skip
+    flats = split.flat(rest, "rest"), split.flat(linear, "linear")
+    encoded, model = split.built.encoded, split.model
+    blocks, unknown = [], {split.value(rv) for rv in model.free_RVs}
+    for rv in gaussian:
+        rows = {v for v in model.data_vars if (model.named_vars_to_dims.get(v.name) or ("",))[0] == encoded.row_dim(rv.name)}
+        mean, sd = means[rv]
+        if any(v in rows or _by_subject(split, v) for v in ancestors([sd])):
+            raise NotLinear(f"the SD of {rv.name} differs between rows or subjects")
+        index = model[f"{rv.name}_subject"] if f"{rv.name}_subject" in {v.name for v in model.data_vars} else None
+        walk = _Walk(rows, index, unknown)
+        pairs: dict[Any, list[Any]] = {}
+        for feature, term in walk.terms(mean):
+            pairs.setdefault(feature, []).append(term)
+        features = tuple(_ONE if feature is None else feature for feature in pairs)
+        terms = tuple(sum(group[1:], group[0]) for group in pairs.values())
+        blocks.append(Block(rv.name, isinstance(rv.owner.op, LogNormalRV), features, tuple(swapped(terms, *flats)),
+                            swapped([sd], *flats)[0].flatten()[0]))  # fmt: skip
+    lines = [tuple(Line(rv.name, *swapped(means[rv], *flats)) for rv in group) for group in (split.effects, linear)]
+    prior = model.logp(vars=rest + observed, jacobian=True) if rest or observed else pt.constant(0.0, dtype='float64')
+    total = sum(split.natural(model.potentials), prior) if model.potentials else prior
+    graphs = [t for b in blocks for t in b.terms] + [g for group in lines for line in group for g in (line.mean, line.sd)]
+    used = tuple(v.name for v in ancestors(graphs) if _by_subject(split, v))
+    return Structure(split, *flats, split.effects, tuple(blocks), *lines, swapped([total], *flats)[0], used)  # type: ignore[misc]
+
+
+def _by_subject(split: Split, variable: Any) -> bool:
+    name = getattr(variable, "name", None)
+    return variable in split.model.data_vars and (split.model.named_vars_to_dims.get(name) or ("",))[0] == "subject"
+
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """Writes the mean of rows as a sum of (feature of the row) x (term of its subject)."""
+
+    rows: set[Any]
+    index: Any
+    unknown: set[Any]
+
+    def terms(self, graph: Any) -> list[tuple[Any, Any]]:
+        """(feature, term) pairs; a feature of None is 1."""
+        above = set(ancestors([graph]))
+        if not above & self.rows and graph.type.ndim == 0 or not above & self.unknown and above & self.rows:
+            return [(None, graph)] if graph.type.ndim == 0 and not above & self.rows else [(graph, _ONE)]
+        node = graph.owner
+        if node is None:
+            raise NotLinear(f"{graph} is not by row")
+        inputs = node.inputs
+        if isinstance(node.op, ViewOp):
+            return self.terms(inputs[0])
+        if isinstance(node.op, DimShuffle) and (inputs[0].type.ndim == 0 or not above & self.rows):
+            if inputs[0].type.ndim:
+                raise NotLinear("a mean mixes rows with something of another shape")
+            return [(None, inputs[0])]
+        if isinstance(node.op, AdvancedSubtensor):
+            return self._gathered(node)
+        if isinstance(node.op, Elemwise):
+            return self._arithmetic(node)
+        if isinstance(graph, Constant) and graph.data.size == 1:
+            return [(None, pt.constant(float(graph.data.ravel()[0]), dtype='float64'))]
+        raise NotLinear(f"a mean uses {node.op} across rows")
+
+    def _arithmetic(self, node: Any) -> list[tuple[Any, Any]]:
+        kind = node.op.scalar_op
+        parts = [self.terms(one) for one in node.inputs]
+        if isinstance(kind, Add):
+            return [pair for part in parts for pair in part]
+        if isinstance(kind, Sub):
+            return [*parts[0], *((feature, -term) for feature, term in parts[1])]
+        if isinstance(kind, Neg):
+            return [(feature, -term) for feature, term in parts[0]]
+        if isinstance(kind, Mul):
+            found = parts[0]
+            for part in parts[1:]:
+                found = [(_times(f, g), s * t) for f, s in found for g, t in part]
+            return found
+        if isinstance(kind, TrueDiv) and len(parts[1]) == 1:
+            ((under, below),) = parts[1]
+            return [(f if under is None else (1.0 if f is None else f) / under, t / below) for f, t in parts[0]]
+        raise NotLinear(f"a mean uses {kind} of unknowns across rows")
+
+    def _gathered(self, node: Any) -> list[tuple[Any, Any]]:
+        """`x[subject]`, `x[visit]` or `x[subject, visit]`: an index other than the subject becomes indicator features."""
+        array, *indices = node.inputs
+        if any(kind == slice(None) or isinstance(kind, slice) for kind in node.op.idx_list) or set(ancestors([array])) & self.rows:
+            raise NotLinear("a mean picks from an array in an unknown way")
+        pairs: list[tuple[Any, Any, int]] = [(None, array, 0)]
+        for index in indices:
+            if index is self.index:
+                pairs = [(feature, one, axis + 1) for feature, one, axis in pairs]
+                continue
+            if set(ancestors([index])) & self.unknown:
+                raise NotLinear("a mean picks by an unknown index")
+            length = array.type.shape[len(array.type.shape) - pairs[0][1].type.ndim + pairs[0][2]]
+            if length is None:
+                raise NotLinear("a mean picks from an array whose length is not known")
+            pairs = [(_times(feature, pt.eq(index, level).astype("float64")), pt.take(one, level, axis=axis), axis)
+                     for feature, one, axis in pairs for level in range(length)]  # fmt: skip
+        if any(one.type.ndim > 1 for _, one, _ in pairs):
+            raise NotLinear("a mean picks part of an array only")
+        return [(feature, one) for feature, one, _ in pairs]
+
+
+def _times(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a * b

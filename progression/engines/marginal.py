@@ -1,0 +1,286 @@
+"""Subject effects integrated out: the posterior of what remains by weighted points, without Markov chains.
+
+From the same PyMC program as NUTS. Where the program is normal given a few parameters, everything else is integrated in
+closed form; elsewhere each subject's effects are integrated by adaptive quadrature. The result states its own accuracy,
+and an engine that cannot be trusted on a data set says so (`Untrusted`) instead of answering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import optimize
+
+from progression.encoding import Encoded
+from progression.engines import importance
+from progression.engines.closed import Cells, ClosedForm, draw_linear
+from progression.engines.linear import NotLinear, structure
+from progression.engines.nuts import label
+from progression.engines.program import build
+from progression.engines.quadrature import MOST_EFFECTS, Integrated
+from progression.engines.split import Split, batched, split, swapped
+from progression.faults import Fault, SettingError
+from progression.modeling import Model, Prior, SupportsPyMC
+
+ORDERS = (5, 9, 15)
+_KEPT = 16
+
+
+class Untrusted(RuntimeError):
+    """The engine cannot vouch for its answer on this data set; the message says why."""
+
+
+@dataclass(eq=False)
+class Program:
+    """One program made ready for any number of data sets: its split, its integral, its outputs."""
+
+    model: Model
+    priors: Mapping[str, SupportsPyMC]
+    encoded: Encoded
+    split: Split = field(init=False)
+    inner: ClosedForm | Integrated = field(init=False)
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.split = split(self.model, self.encoded, self.priors)
+        for careful in (False, True):
+            try:
+                self.inner = ClosedForm(structure(self.split, careful=careful))
+                break
+            except NotLinear:
+                continue
+        else:
+            self.inner = Integrated(self.split)
+            most = max(len(group) for group in self.inner.groups)
+            if most > MOST_EFFECTS:
+                raise SettingError([
+                    Fault(what=f"the marginal engine cannot fit {self.model.name!r}: {most} effects of a subject depend on "
+                               f"each other, and it integrates {MOST_EFFECTS} at most numerically",
+                          value=self.model.name, table="setting", remedy='use engine="nuts"')
+                ]) from None  # fmt: skip
+        model, values = self.split.model, [self.split.value(rv) for rv in self.split.effects]
+        flats = [self.inner.form.rest, self.inner.form.linear] if isinstance(self.inner, ClosedForm) else [self.inner.x]
+        fixed = [rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)]
+        varying = [rv for rv in model.deterministics if rv not in fixed]
+        self.names = tuple(rv.name for rv in (*self.split.population, *fixed))
+        self.subject_names = tuple(rv.name for rv in (*self.split.effects, *varying))
+        vectors = [flat.vector for flat in flats]
+        self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
+        self._subjects = batched([*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats))
+        self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
+
+    def arrays(self, encoded: Encoded) -> dict[str, np.ndarray]:
+        """The data the program reads."""
+        return {name: encoded.arrays[name][1] for name in self.split.built.used}
+
+    def coordinates(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same data with what only chooses coordinates to sample in set to zero, if that is what it does.
+
+        Statistics of a subject's own rows may serve a program as coordinates (`parts.subject_effect`): with the
+        effects integrated out they then cancel, and subjects with the same visits become alike.
+        """
+        assert isinstance(self.inner, ClosedForm)
+        by_rows = {name for name in self.inner.form.subject_data for block in self.encoded.blocks if name.startswith(f"{block}_")}
+        return {name: np.zeros_like(array) if name in by_rows else array for name, array in arrays.items()}
+
+    def population(self, *flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Population parameters in their own units, (points, ...), from their flat vectors."""
+        return dict(zip(self.names, self._population(*(np.ascontiguousarray(one) for one in flat)), strict=True))
+
+    def subjects(self, effects: np.ndarray, *flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Subject effects and what is computed from them, (points, subjects, ...)."""
+        pieces, at = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape))
+            pieces.append(np.ascontiguousarray(effects[:, :, at : at + size].reshape(*effects.shape[:2], *shape)))
+            at += size
+        found = self._subjects(*(np.ascontiguousarray(one) for one in flat), *pieces)
+        return dict(zip(self.subject_names, found, strict=True))
+
+
+class _Key:
+    """What a prepared program is kept under: the program, its priors, and the sizes of its population parameters."""
+
+    def __init__(self, model: Model, priors: Mapping[str, SupportsPyMC], encoded: Encoded) -> None:
+        self.made = model, priors, encoded
+        facts = [(name, prior if isinstance(prior, Prior) else id(prior)) for name, prior in sorted(priors.items())]
+        sizes = {dim: n for dim, n in encoded.sizes().items() if dim != "subject"}
+        self.key = id(model.program), tuple(facts), tuple(sorted(sizes.items())), tuple(encoded.blocks)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.key == other.key
+
+
+@lru_cache(maxsize=_KEPT)
+def _prepared(key: _Key) -> Program:
+    return Program(*key.made)
+
+
+def prepare(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) -> Program:
+    """A program made ready, kept for further data sets.
+
+    Raises
+    ------
+    SettingError
+        Where the engine cannot handle the program, with the reason.
+    """
+    return _prepared(_Key(model, priors, encoded))
+
+
+def sample(
+    model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], *, draws: int, chains: int, random_seed: int,
+) -> tuple[xr.Dataset, xr.Dataset]:  # fmt: skip
+    """Draw from the posterior: independent draws, subject effects included.
+
+    Returns
+    -------
+    posterior, stats : xarray.Dataset
+        Dims (chain, draw, ...); chains are independent randomisations. `stats` has pareto_k, importance_share and
+        importance_ess by chain, and quadrature_error.
+
+    Raises
+    ------
+    SettingError
+        The engine cannot handle the program.
+    Untrusted
+        It cannot vouch for the answer on these data.
+    """
+    encoded = encoded.unpadded()
+    built = build(model, encoded, priors)  # first: it says in words what data the program lacks
+    program = prepare(model, encoded, priors)
+    seeds = np.random.SeedSequence(random_seed).spawn(chains + 2)
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+    if isinstance(program.inner, ClosedForm):
+        found = _closed(program, program.inner, encoded, draws, chains, rngs)
+    else:
+        found = _integrated(program, program.inner, encoded, draws, chains, rngs)
+    flat, effects, weighted, error = found
+    program.split.with_data(program.arrays(encoded), encoded.n_subjects)
+    values = program.population(*flat) | program.subjects(effects, *flat)
+    raw = {name: np.asarray(array).reshape(chains, draws, *array.shape[1:]) for name, array in values.items()}
+    return label(raw, built), _stats(weighted, chains, draws, error)
+
+
+def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, chains: int,
+            rngs: list[np.random.Generator]) -> Any:  # fmt: skip
+    arrays, n = program.arrays(encoded), encoded.n_subjects
+    names = [block.name for block in inner.form.blocks]
+    subject = [encoded.arrays[f"{name}_subject"][1] for name in names]
+    rows = inner.rows(arrays, n, subject, [encoded.arrays[f"{name}_value"][1][None].astype(float) for name in names])
+    plain = program.coordinates(arrays)
+    own, cells = inner.cells(arrays, n, rows, every=True), inner.cells(plain, n, rows)
+    if not alike(inner, own, cells):
+        plain, cells = arrays, inner.cells(arrays, n, rows)
+
+    def target(x: np.ndarray, which: np.ndarray) -> np.ndarray:
+        return inner.log_density(cells, x)[0]
+
+    mode = importance.find_modes(target, np.zeros((1, inner.form.rest.size)))
+    points = _power_of_two(2 * draws * chains)
+    weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
+    _refuse(weighted, mode)
+    where = _resample(weighted, draws, chains, rngs)
+    x = weighted.x[0, where]
+    _, factor = inner.log_density(cells, x[None])
+    linear = draw_linear(factor[:, :, 0], rngs[1].standard_normal((inner.n_linear, len(x))))
+    effects = inner.draw_effects(own, x, linear, rngs[-1])
+    return (x, linear), effects, weighted, 0.0
+
+
+def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
+    """Whether two codings of the same data give the same density, tried at random points."""
+    x = np.random.default_rng(20261122).normal(0, 0.5, (1, 4, inner.form.rest.size))
+    one, other = inner.log_density(a, x)[0], inner.log_density(b, x)[0]
+    return bool(np.all(np.abs(one - other) <= 1e-7 * (1 + np.abs(one))))
+
+
+def _integrated(program: Program, inner: Integrated, encoded: Encoded, draws: int, chains: int,
+                rngs: list[np.random.Generator]) -> Any:  # fmt: skip
+    inner.prepare(program.arrays(encoded), encoded.n_subjects,
+                  {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
+    mode = explore(inner)
+    error = np.inf
+    for order in ORDERS:
+        def target(x: np.ndarray, which: np.ndarray, order: int = order) -> np.ndarray:
+            return inner.log_density(x[0], order=order)[None]
+
+        weighted = importance.sample(target, mode, points=_power_of_two(draws * chains), seeds=rngs[:1], chains=chains)
+        where = _resample(weighted, draws, chains, rngs)
+        some = weighted.x[0, where[:: max(1, len(where) // 16)]]
+        gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 6)
+        error = float(np.std(gap))
+        if error <= importance.MAX_QUADRATURE_ERROR:
+            break
+    if not error <= importance.MAX_QUADRATURE_ERROR:
+        raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
+    _refuse(weighted, mode)
+    x = weighted.x[0, where]
+    return (x,), inner.draw_effects(x, rngs[-1]), weighted, error
+
+
+def explore(inner: Integrated) -> importance.Mode:
+    """Mode and curvature of the marginal density, the reference of the quadrature moved along."""
+    size = inner.x.size
+    x, inverse = np.zeros(size), np.eye(size)
+    found = False
+    inner.refer(x)
+    for _ in range(12):
+        def negative(at: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = inner.gradient(at[None], order=3)
+            if not np.isfinite(value[0]):
+                return 1e300, np.zeros(size)
+            return -float(value[0]), -gradient[0]
+
+        with np.errstate(all="ignore"):
+            result = optimize.minimize(negative, x, jac=True, method="BFGS",
+                                       options={"gtol": 1e-2, "maxiter": 15, "hess_inv0": inverse})  # fmt: skip
+        inverse = (result.hess_inv + result.hess_inv.T) / 2
+        moved = np.sqrt(max(float((result.x - x) @ np.linalg.solve(inverse, result.x - x)), 0.0)) if size else 0.0
+        x = result.x
+        inner.refer(x)
+        if moved < 0.1:
+            found = True
+            break
+    step = 0.1 * np.sqrt(np.maximum(np.diag(inverse), 1e-8))
+    around = np.concatenate([x + np.diag(step), x - np.diag(step)])
+    _, gradient = inner.gradient(around, order=3)
+    hessian = -(gradient[:size] - gradient[size:]) / (2 * step[:, None])
+    hessian = (hessian + hessian.T) / 2
+    value, vector = np.linalg.eigh(hessian)
+    root = vector / np.sqrt(np.maximum(np.abs(value), 1e-4))
+    return importance.Mode(x[None], root[None], np.array([found]))
+
+
+def _resample(weighted: importance.Weighted, draws: int, chains: int, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Indices of points, chain after chain: each chain from its own points."""
+    log_weight = weighted.log_weight[0]
+    made = []
+    for chain in range(chains):
+        own = np.arange(chain, len(log_weight), chains)
+        made.append(own[importance.resample(log_weight[own], draws, rngs[1 + chain])])
+    return np.concatenate(made)
+
+
+def _refuse(weighted: importance.Weighted, mode: importance.Mode) -> None:
+    k = float(weighted.pareto_k[0])
+    if not k <= importance.MAX_PARETO_K:
+        raise Untrusted(f"importance weights have Pareto k {k:.2f}; at most {importance.MAX_PARETO_K} is wanted")
+
+
+def _stats(weighted: importance.Weighted, chains: int, draws: int, error: float) -> xr.Dataset:
+    share = float(weighted.share[0])
+    ess = share * weighted.x.shape[1] / chains
+    names = {"pareto_k": float(weighted.pareto_k[0]), "importance_share": share, "importance_ess": ess, "quadrature_error": error}
+    return xr.Dataset({name: (("chain", "draw"), np.full((chains, draws), value)) for name, value in names.items()})
+
+
+def _power_of_two(n: int) -> int:
+    return int(2 ** np.ceil(np.log2(max(n, 512))))
