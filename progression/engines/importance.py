@@ -18,8 +18,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import special, stats
 
-# target(x, which): log density (len(which), points) of the data sets `which` at x, (len(which), points, size)
-Target = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# target(x, which): log density (len(which), points) of the data sets `which` at x, (len(which), points, size), and
+# whatever else it wants kept of each point, (len(which), points, width)
+Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 # What a posterior may not exceed to be trusted. Vehtari et al. (2024) for k. The error is the SD, between draws, of the
 # error of the log density: at 0.05 it moves no posterior mean by more than 0.05 posterior SD (Cauchy and Schwarz).
@@ -55,12 +56,15 @@ class Weighted:
     x : array, shape (sets, points, size)
     log_weight : array, shape (sets, points)
         Smoothed, and normalised to sum to one in each set.
+    kept : array, shape (sets, points, width)
+        What the target kept of each point.
     pareto_k, share : array, shape (sets,)
         Shape of the tail of the weights; effective sample size over number of points.
     """
 
     x: np.ndarray
     log_weight: np.ndarray
+    kept: np.ndarray
     pareto_k: np.ndarray
     share: np.ndarray
 
@@ -84,7 +88,7 @@ def find_modes(target: Target, start: np.ndarray, *, steps: int = 40) -> Mode:
             break
         step = scale[open_, None, None]
         z = stencil[None] * step
-        f = target(at[open_, None] + z @ root[open_].transpose(0, 2, 1), open_)
+        f = target(at[open_, None] + z @ root[open_].transpose(0, 2, 1), open_)[0]
         f = np.where(np.isfinite(f), f, -1e300)
         centre, up, down = f[:, 0], f[:, 1 : d + 1], f[:, d + 1 : 2 * d + 1]
         h = scale[open_]
@@ -103,7 +107,7 @@ def find_modes(target: Target, start: np.ndarray, *, steps: int = 40) -> Mode:
         move *= np.minimum(1, 6 / np.maximum(length, 1e-12))[:, None]
         fractions = np.array([1.0, 0.5, 0.2, 0.05])
         tried = at[open_, None] + (fractions[None, :, None] * move[:, None]) @ root[open_].transpose(0, 2, 1)
-        reached = target(tried, open_)
+        reached = target(tried, open_)[0]
         reached = np.where(np.isfinite(reached), reached, -np.inf)
         best = reached.argmax(axis=1)
         better = reached[np.arange(len(open_)), best] > centre
@@ -133,43 +137,52 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         Independent randomisations; point i belongs to chain i % chains of its round, rounds one after the other.
     """
     sets, d = mode.at.shape
-    x = np.empty((sets, 0, d))
-    value = np.empty((sets, 0))
     location, root = [mode.at], [mode.root * 1.1]
-    made = [Weighted(x[s], value[s], np.array(np.inf), np.array(0.0)) for s in range(sets)]
+    made: list[Weighted | None] = [None] * sets
     open_ = np.arange(sets)
-    for round_ in range(rounds):
-        fresh = location[-1][open_, None] + _points(d, points, [seeds[s] for s in open_], chains) @ root[-1][open_].transpose(0, 2, 1)
-        x = np.concatenate([x[open_] if round_ == 0 else x, fresh], axis=1)
-        value = np.concatenate([value[open_] if round_ == 0 else value, target(fresh, open_)], axis=1)
+    x = value = kept = None
+    for _ in range(rounds):
+        points_ = _points(d, points, [seeds[s] for s in open_], chains)
+        fresh = location[-1][open_, None] + points_ @ root[-1][open_].transpose(0, 2, 1)
+        fresh_value, fresh_kept = target(fresh, open_)
+        x, value, kept = (one if old is None else np.concatenate([old, one], axis=1)
+                          for old, one in ((x, fresh), (value, fresh_value), (kept, fresh_kept)))  # fmt: skip
         proposal = special.logsumexp([_log_t(x, at[open_], r[open_]) for at, r in zip(location, root, strict=True)], axis=0)
-        raw = np.where(np.isfinite(value), value, -np.inf) - proposal
-        log_weight, k = smooth(raw)
+        log_weight, k = smooth(np.where(np.isfinite(value), value, -np.inf) - proposal)
         share = 1 / np.exp(special.logsumexp(2 * log_weight, axis=1)) / log_weight.shape[1]
-        good = (k <= GOOD_K) & (share >= GOOD_SHARE)
         for i, s in enumerate(open_):
-            made[s] = Weighted(x[i], log_weight[i], k[i], share[i])
-        if good.all() or round_ == rounds - 1:
+            made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i])
+        still = ~((k <= GOOD_K) & (share >= GOOD_SHARE))
+        if not still.any():
             break
         weight = np.exp(log_weight)
         centre = np.einsum("sp,spi->si", weight, x)
         off = x - centre[:, None]
         spread = np.einsum("sp,spi,spj->sij", weight, off, off)
         old = root[-1][open_]
-        shrink = np.clip(share * log_weight.shape[1] / (20.0 * d), 0.05, 1)[:, None, None]  # few effective points say little
-        spread = shrink * spread * 1.2 + (1 - shrink) * old @ old.transpose(0, 2, 1)
+        trust = np.clip(share * log_weight.shape[1] / (20.0 * d), 0.05, 1)[:, None, None]  # few effective points say little
+        spread = 1.2 * trust * spread + (1 - trust) * old @ old.transpose(0, 2, 1)
         new_at, new_root = location[-1].copy(), root[-1].copy()
         new_at[open_], new_root[open_] = centre, np.linalg.cholesky(spread + 1e-12 * np.eye(d))
         location.append(new_at)
         root.append(new_root)
-        keep = ~good
-        open_, x, value = open_[keep], x[keep], value[keep]
+        open_, x, value, kept = open_[still], x[still], value[still], kept[still]
+    return _together([one for one in made if one is not None])
+
+
+def _together(made: list[Weighted]) -> Weighted:
+    """Sets of possibly different numbers of points as one record: the missing points have weight zero."""
     n = max(len(one.x) for one in made)
-    full_x, full_w = np.zeros((sets, n, d)), np.full((sets, n), -np.inf)
-    for s, one in enumerate(made):
-        full_x[s, : len(one.x)], full_w[s, : len(one.x)] = one.x, one.log_weight
-        full_x[s, len(one.x) :] = one.x[0]
-    return Weighted(full_x, full_w, np.array([float(one.pareto_k) for one in made]), np.array([float(one.share) for one in made]))
+
+    def filled(array: np.ndarray, value: float | None = None) -> np.ndarray:
+        rest = np.repeat(array[:1], n - len(array), axis=0)
+        return np.concatenate([array, rest if value is None else np.full_like(rest, value)])
+
+    return Weighted(
+        np.stack([filled(one.x) for one in made]), np.stack([filled(one.log_weight, -np.inf) for one in made]),
+        np.stack([filled(one.kept) for one in made]), np.array([float(one.pareto_k) for one in made]),
+        np.array([float(one.share) for one in made]),
+    )  # fmt: skip
 
 
 def resample(log_weight: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,8 +8,6 @@ and an engine that cannot be trusted on a data set says so (`Untrusted`) instead
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,121 +16,20 @@ from scipy import optimize
 
 from progression.encoding import Encoded
 from progression.engines import importance
-from progression.engines.closed import Cells, ClosedForm, draw_linear
-from progression.engines.linear import NotLinear, structure
+from progression.engines.cells import Cells
+from progression.engines.closed import ClosedForm
+from progression.engines.elimination import draw_linear
 from progression.engines.nuts import label
+from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
-from progression.engines.quadrature import MOST_EFFECTS, Integrated
-from progression.engines.split import Split, batched, split, swapped
-from progression.faults import Fault, SettingError
-from progression.modeling import Model, Prior, SupportsPyMC
+from progression.engines.quadrature import Integrated
+from progression.modeling import Model, SupportsPyMC
 
 ORDERS = (5, 9, 15)
-_KEPT = 16
 
 
 class Untrusted(RuntimeError):
     """The engine cannot vouch for its answer on this data set; the message says why."""
-
-
-@dataclass(eq=False)
-class Program:
-    """One program made ready for any number of data sets: its split, its integral, its outputs."""
-
-    model: Model
-    priors: Mapping[str, SupportsPyMC]
-    encoded: Encoded
-    split: Split = field(init=False)
-    inner: ClosedForm | Integrated = field(init=False)
-    names: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.split = split(self.model, self.encoded, self.priors)
-        for careful in (False, True):
-            try:
-                self.inner = ClosedForm(structure(self.split, careful=careful))
-                break
-            except NotLinear:
-                continue
-        else:
-            self.inner = Integrated(self.split)
-            most = max(len(group) for group in self.inner.groups)
-            if most > MOST_EFFECTS:
-                raise SettingError([
-                    Fault(what=f"the marginal engine cannot fit {self.model.name!r}: {most} effects of a subject depend on "
-                               f"each other, and it integrates {MOST_EFFECTS} at most numerically",
-                          value=self.model.name, table="setting", remedy='use engine="nuts"')
-                ]) from None  # fmt: skip
-        model, values = self.split.model, [self.split.value(rv) for rv in self.split.effects]
-        flats = [self.inner.form.rest, self.inner.form.linear] if isinstance(self.inner, ClosedForm) else [self.inner.x]
-        fixed = [rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)]
-        varying = [rv for rv in model.deterministics if rv not in fixed]
-        self.names = tuple(rv.name for rv in (*self.split.population, *fixed))
-        self.subject_names = tuple(rv.name for rv in (*self.split.effects, *varying))
-        vectors = [flat.vector for flat in flats]
-        self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
-        self._subjects = batched([*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats))
-        self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
-
-    def arrays(self, encoded: Encoded) -> dict[str, np.ndarray]:
-        """The data the program reads."""
-        return {name: encoded.arrays[name][1] for name in self.split.built.used}
-
-    def coordinates(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The same data with what only chooses coordinates to sample in set to zero, if that is what it does.
-
-        Statistics of a subject's own rows may serve a program as coordinates (`parts.subject_effect`): with the
-        effects integrated out they then cancel, and subjects with the same visits become alike.
-        """
-        assert isinstance(self.inner, ClosedForm)
-        by_rows = {name for name in self.inner.form.subject_data for block in self.encoded.blocks if name.startswith(f"{block}_")}
-        return {name: np.zeros_like(array) if name in by_rows else array for name, array in arrays.items()}
-
-    def population(self, *flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Population parameters in their own units, (points, ...), from their flat vectors."""
-        return dict(zip(self.names, self._population(*(np.ascontiguousarray(one) for one in flat)), strict=True))
-
-    def subjects(self, effects: np.ndarray, *flat: np.ndarray) -> dict[str, np.ndarray]:
-        """Subject effects and what is computed from them, (points, subjects, ...)."""
-        pieces, at = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape))
-            pieces.append(np.ascontiguousarray(effects[:, :, at : at + size].reshape(*effects.shape[:2], *shape)))
-            at += size
-        found = self._subjects(*(np.ascontiguousarray(one) for one in flat), *pieces)
-        return dict(zip(self.subject_names, found, strict=True))
-
-
-class _Key:
-    """What a prepared program is kept under: the program, its priors, and the sizes of its population parameters."""
-
-    def __init__(self, model: Model, priors: Mapping[str, SupportsPyMC], encoded: Encoded) -> None:
-        self.made = model, priors, encoded
-        facts = [(name, prior if isinstance(prior, Prior) else id(prior)) for name, prior in sorted(priors.items())]
-        sizes = {dim: n for dim, n in encoded.sizes().items() if dim != "subject"}
-        self.key = id(model.program), tuple(facts), tuple(sorted(sizes.items())), tuple(encoded.blocks)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.key == other.key
-
-
-@lru_cache(maxsize=_KEPT)
-def _prepared(key: _Key) -> Program:
-    return Program(*key.made)
-
-
-def prepare(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) -> Program:
-    """A program made ready, kept for further data sets.
-
-    Raises
-    ------
-    SettingError
-        Where the engine cannot handle the program, with the reason.
-    """
-    return _prepared(_Key(model, priors, encoded))
 
 
 def sample(
@@ -180,17 +77,16 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
     if not alike(inner, own, cells):
         plain, cells = arrays, inner.cells(arrays, n, rows)
 
-    def target(x: np.ndarray, which: np.ndarray) -> np.ndarray:
-        return inner.log_density(cells, x)[0]
+    def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return inner.log_density(cells, x)
 
     mode = importance.find_modes(target, np.zeros((1, inner.form.rest.size)))
     points = _power_of_two(2 * draws * chains)
     weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
-    _refuse(weighted, mode)
+    _refuse(weighted)
     where = _resample(weighted, draws, chains, rngs)
     x = weighted.x[0, where]
-    _, factor = inner.log_density(cells, x[None])
-    linear = draw_linear(factor[:, :, 0], rngs[1].standard_normal((inner.n_linear, len(x))))
+    linear = draw_linear(weighted.kept[0, where], rngs[1].standard_normal((len(x), inner.n_linear)))
     effects = inner.draw_effects(own, x, linear, rngs[-1])
     return (x, linear), effects, weighted, 0.0
 
@@ -202,17 +98,35 @@ def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
     return bool(np.all(np.abs(one - other) <= 1e-7 * (1 + np.abs(one))))
 
 
-def _integrated(program: Program, inner: Integrated, encoded: Encoded, draws: int, chains: int,
-                rngs: list[np.random.Generator]) -> Any:  # fmt: skip
+def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rngs: list[np.random.Generator]) -> Any:
+    points = _power_of_two(draws * chains)
+    x, weighted, error = integrate(program, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
+    assert isinstance(program.inner, Integrated)
+    return (x,), program.inner.draw_effects(x, rngs[-1]), weighted, error
+
+
+def integrate(program: Program, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
+              chains: int) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
+    """Draws of the population parameters of one data set, effects integrated numerically.
+
+    Returns
+    -------
+    x : array, shape (chains * draws, size)
+    weighted : importance.Weighted
+    error : float
+        SD between draws of the error of the log density.
+    """
+    inner = program.inner
+    assert isinstance(inner, Integrated)
     inner.prepare(program.arrays(encoded), encoded.n_subjects,
                   {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
     mode = explore(inner)
     error = np.inf
     for order in ORDERS:
-        def target(x: np.ndarray, which: np.ndarray, order: int = order) -> np.ndarray:
-            return inner.log_density(x[0], order=order)[None]
+        def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
+            return inner.log_density(x[0], order=order)[None], np.empty((*x.shape[:2], 0))
 
-        weighted = importance.sample(target, mode, points=_power_of_two(draws * chains), seeds=rngs[:1], chains=chains)
+        weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
         where = _resample(weighted, draws, chains, rngs)
         some = weighted.x[0, where[:: max(1, len(where) // 16)]]
         gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 6)
@@ -221,9 +135,8 @@ def _integrated(program: Program, inner: Integrated, encoded: Encoded, draws: in
             break
     if not error <= importance.MAX_QUADRATURE_ERROR:
         raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
-    _refuse(weighted, mode)
-    x = weighted.x[0, where]
-    return (x,), inner.draw_effects(x, rngs[-1]), weighted, error
+    _refuse(weighted)
+    return weighted.x[0, where], weighted, error
 
 
 def explore(inner: Integrated) -> importance.Mode:
@@ -269,7 +182,7 @@ def _resample(weighted: importance.Weighted, draws: int, chains: int, rngs: list
     return np.concatenate(made)
 
 
-def _refuse(weighted: importance.Weighted, mode: importance.Mode) -> None:
+def _refuse(weighted: importance.Weighted) -> None:
     k = float(weighted.pareto_k[0])
     if not k <= importance.MAX_PARETO_K:
         raise Untrusted(f"importance weights have Pareto k {k:.2f}; at most {importance.MAX_PARETO_K} is wanted")

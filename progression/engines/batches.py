@@ -1,0 +1,165 @@
+"""The marginal engine on many data sets of one design: population parameters only, the same code for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from scipy import special, stats
+
+from progression.encoding import Encoded, statistics_by_subject
+from progression.engines import importance
+from progression.engines.closed import ClosedForm
+from progression.engines.elimination import draw_linear
+from progression.engines.marginal import Untrusted, alike, integrate
+from progression.engines.prepared import Program
+
+# Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
+GROUP = 64
+POINTS = {"closed": 256, "integrated": 1024}
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Draws for a group of data sets.
+
+    Attributes
+    ----------
+    draws : mapping of str to array, shape (sets, draws, ...)
+        Population parameters.
+    pareto_k, share, quadrature_error : array, shape (sets,)
+        Accuracy, by the engine's own account.
+    reasons : tuple of str
+        Why a data set's draws cannot be trusted; empty where they can.
+    """
+
+    draws: Mapping[str, np.ndarray]
+    pareto_k: np.ndarray
+    share: np.ndarray
+    quadrature_error: np.ndarray
+    reasons: tuple[str, ...]
+
+
+def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *, draws: int,
+        seeds: Sequence[np.random.SeedSequence]) -> Iterator[Batch]:  # fmt: skip
+    """Posterior draws for every data set, group by group.
+
+    Parameters
+    ----------
+    program : Program
+    encoded : Encoded
+        The design: every row a data set may have, unpadded.
+    values : mapping of str to array, shape (sets, rows)
+        Values of each observed variable, NaN where a data set lacks the row.
+    draws : int
+        Draws for each data set.
+    seeds : sequence of numpy.random.SeedSequence
+        One a data set.
+    """
+    for start in range(0, len(seeds), GROUP):
+        part = {block: value[start : start + GROUP] for block, value in values.items()}
+        own = [np.random.default_rng(seed) for seed in seeds[start : start + GROUP]]
+        if isinstance(program.inner, ClosedForm):
+            yield _closed(program, program.inner, encoded, part, draws, own)
+        else:
+            yield _integrated(program, encoded, part, draws, own)
+
+
+def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
+            rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
+    arrays, n = program.arrays(encoded), encoded.n_subjects
+    names = [block.name for block in inner.form.blocks]
+    subject = [encoded.arrays[f"{name}_subject"][1] for name in names]
+    rows = inner.rows(arrays, n, subject, [values[name] for name in names])
+    plain = program.coordinates(arrays)
+    if not program.free_of_coordinates:
+        one = [replace(each, values=each.values[:1]) for each in rows]
+        if not alike(inner, inner.cells(_first(program, encoded, values), n, one), inner.cells(plain, n, one)):
+            return _one_by_one(program, inner, encoded, values, draws, rngs)
+        program.free_of_coordinates = True
+    cells = inner.cells(plain, n, rows)
+
+    def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return inner.log_density(cells.take(which), x)
+
+    mode = importance.find_modes(target, np.zeros((len(rngs), inner.form.rest.size)))
+    weighted = importance.sample(target, mode, points=POINTS["closed"], seeds=rngs)
+    where = np.stack([importance.resample(w, draws, rng) for w, rng in zip(weighted.log_weight, rngs, strict=True)])
+    sets = np.arange(len(rngs))[:, None]
+    x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
+    factor = weighted.kept[sets, where].reshape(len(x), -1)
+    found = program.population(x, draw_linear(factor, _normal(inner.n_linear, draws, rngs).reshape(len(x), -1)))
+    return _batch(found, weighted, np.zeros(len(rngs)), draws)
+
+
+def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
+                rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
+    raise NotImplementedError
+
+
+def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
+                rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
+    made, reasons = [], []
+    for s, rng in enumerate(rngs):
+        own = data_set(encoded, {block: value[s] for block, value in values.items()})
+        try:
+            x, weighted, error = integrate(program, own, draws=draws, points=POINTS["integrated"], rngs=[rng, rng], chains=1)
+            made.append((program.population(x), float(weighted.pareto_k[0]), float(weighted.share[0]), error))
+            reasons.append("")
+        except Untrusted as reason:
+            made.append(None)
+            reasons.append(str(reason))
+    some = next((one[0] for one in made if one is not None), None)
+    if some is None:
+        some = program.population(np.zeros((draws, program.inner.x.size)))
+    blank = {name: np.full_like(array, np.nan, dtype=float) for name, array in some.items()}
+    full = [one if one is not None else (blank, np.inf, 0.0, np.inf) for one in made]
+    stacked = {name: np.stack([one[0][name] for one in full]) for name in some}
+    return Batch(stacked, *(np.array([one[i] for one in full]) for i in (1, 2, 3)), tuple(reasons))
+
+
+def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, error: np.ndarray, draws: int) -> Batch:
+    sets = len(weighted.x)
+    shaped = {name: array.reshape(sets, draws, *array.shape[1:]) for name, array in found.items()}
+    k = weighted.pareto_k
+    reasons = tuple("" if one <= importance.MAX_PARETO_K else f"importance weights have Pareto k {one:.2f}" for one in k)
+    return Batch(shaped, k, weighted.share, error, reasons)
+
+
+def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
+    """The coding of one data set: the rows it has, with its values and what is computed from them."""
+    arrays, coords = dict(encoded.arrays), dict(encoded.coords)
+    for block, value in values.items():
+        seen = np.isfinite(value)
+        rows = {name.removeprefix(f"{block}_"): array[seen] for name, (dims, array) in encoded.arrays.items()
+                if dims[0] == encoded.row_dim(block)}  # fmt: skip
+        rows["value"] = value[seen]
+        members = encoded.blocks[block]
+        limit = np.array([outcome.detection_limit or 0.0 for outcome in members])[rows["outcome"]]
+        rows["censored"] = (rows["value"] <= limit) & (limit > 0)
+        rows["value"], rows["lower"] = np.maximum(rows["value"], limit), limit
+        coords[encoded.row_dim(block)] = list(range(int(seen.sum())))
+        arrays |= {f"{block}_{name}": ((encoded.row_dim(block),), array) for name, array in rows.items()}
+        own = statistics_by_subject(rows, encoded.n_subjects, len(members))
+        for name, table in own.items():
+            dims, old = encoded.arrays[f"{block}_{name}"]
+            arrays[f"{block}_{name}"] = (dims, table.reshape(old.shape))
+    return replace(encoded, arrays=arrays, coords=coords)
+
+
+def _first(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return program.arrays(data_set(encoded, {block: value[0] for block, value in values.items()}))
+
+
+@lru_cache(maxsize=16)
+def _net(size: int, draws: int) -> np.ndarray:
+    return np.asarray(stats.qmc.Sobol(max(size, 1), seed=20261122).random(2 ** int(np.ceil(np.log2(draws)))))[:draws, :size]
+
+
+def _normal(size: int, draws: int, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Standard normal points, (sets, draws, size): a scrambled net, shifted at random for each set."""
+    shift = np.stack([rng.random(size) for rng in rngs])
+    u = (_net(size, draws)[None] + shift[:, None]) % 1.0
+    return special.ndtri(np.clip(u, 1e-12, 1 - 1e-12))

@@ -1,0 +1,120 @@
+"""A program made ready for the marginal engine: its split, its integral, its outputs; kept for further data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from progression.encoding import Encoded
+from progression.engines.closed import ClosedForm
+from progression.engines.linear import NotLinear, structure
+from progression.engines.quadrature import MOST_EFFECTS, Integrated
+from progression.engines.split import Split, batched, split, swapped
+from progression.faults import Fault, SettingError
+from progression.modeling import Model, Prior, SupportsPyMC
+
+_KEPT = 16
+
+
+@dataclass(eq=False)
+class Program:
+    """One program made ready for any number of data sets: its split, its integral, its outputs."""
+
+    model: Model
+    priors: Mapping[str, SupportsPyMC]
+    encoded: Encoded
+    split: Split = field(init=False)
+    inner: ClosedForm | Integrated = field(init=False)
+    names: tuple[str, ...] = field(init=False)
+    free_of_coordinates: bool = field(default=False, init=False)  # found true on some data set
+
+    def __post_init__(self) -> None:
+        self.split = split(self.model, self.encoded, self.priors)
+        for careful in (False, True):
+            try:
+                self.inner = ClosedForm(structure(self.split, careful=careful))
+                break
+            except NotLinear:
+                continue
+        else:
+            self.inner = Integrated(self.split)
+            most = max(len(group) for group in self.inner.groups)
+            if most > MOST_EFFECTS:
+                raise SettingError([
+                    Fault(what=f"the marginal engine cannot fit {self.model.name!r}: {most} effects of a subject depend on "
+                               f"each other, and it integrates {MOST_EFFECTS} at most numerically",
+                          value=self.model.name, table="setting", remedy='use engine="nuts"')
+                ]) from None  # fmt: skip
+        model, values = self.split.model, [self.split.value(rv) for rv in self.split.effects]
+        flats = [self.inner.form.rest, self.inner.form.linear] if isinstance(self.inner, ClosedForm) else [self.inner.x]
+        fixed = [rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)]
+        varying = [rv for rv in model.deterministics if rv not in fixed]
+        self.names = tuple(rv.name for rv in (*self.split.population, *fixed))
+        self.subject_names = tuple(rv.name for rv in (*self.split.effects, *varying))
+        vectors = [flat.vector for flat in flats]
+        self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
+        self._subjects = batched([*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats))
+        self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
+
+    def arrays(self, encoded: Encoded) -> dict[str, np.ndarray]:
+        """The data the program reads."""
+        return {name: encoded.arrays[name][1] for name in self.split.built.used}
+
+    def coordinates(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same data with what only chooses coordinates to sample in set to zero, if that is what it does.
+
+        Statistics of a subject's own rows may serve a program as coordinates (`parts.subject_effect`): with the
+        effects integrated out they then cancel, and subjects with the same visits become alike.
+        """
+        assert isinstance(self.inner, ClosedForm)
+        by_rows = {name for name in self.inner.form.subject_data for block in self.encoded.blocks if name.startswith(f"{block}_")}
+        return {name: np.zeros_like(array) if name in by_rows else array for name, array in arrays.items()}
+
+    def population(self, *flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Population parameters in their own units, (points, ...), from their flat vectors."""
+        return dict(zip(self.names, self._population(*(np.ascontiguousarray(one) for one in flat)), strict=True))
+
+    def subjects(self, effects: np.ndarray, *flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Subject effects and what is computed from them, (points, subjects, ...)."""
+        pieces, at = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape))
+            pieces.append(np.ascontiguousarray(effects[:, :, at : at + size].reshape(*effects.shape[:2], *shape)))
+            at += size
+        found = self._subjects(*(np.ascontiguousarray(one) for one in flat), *pieces)
+        return dict(zip(self.subject_names, found, strict=True))
+
+
+class _Key:
+    """What a prepared program is kept under: the program, its priors, and the sizes of its population parameters."""
+
+    def __init__(self, model: Model, priors: Mapping[str, SupportsPyMC], encoded: Encoded) -> None:
+        self.made = model, priors, encoded
+        facts = [(name, prior if isinstance(prior, Prior) else id(prior)) for name, prior in sorted(priors.items())]
+        sizes = {dim: n for dim, n in encoded.sizes().items() if dim != "subject"}
+        self.key = id(model.program), tuple(facts), tuple(sorted(sizes.items())), tuple(encoded.blocks)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.key == other.key
+
+
+@lru_cache(maxsize=_KEPT)
+def _prepared(key: _Key) -> Program:
+    return Program(*key.made)
+
+
+def prepare(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) -> Program:
+    """A program made ready, kept for further data sets.
+
+    Raises
+    ------
+    SettingError
+        Where the engine cannot handle the program, with the reason.
+    """
+    return _prepared(_Key(model, priors, encoded))
