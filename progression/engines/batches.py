@@ -17,8 +17,8 @@ from progression.engines.marginal import Untrusted, alike, integrate
 from progression.engines.prepared import Program
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
-GROUP = 64
-POINTS = {"closed": 256, "integrated": 1024}
+GROUP = 256
+POINTS = {"closed": 128, "integrated": 1024}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +79,15 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappi
         if not alike(inner, inner.cells(_first(program, encoded, values), n, one), inner.cells(plain, n, one)):
             return _one_by_one(program, inner, encoded, values, draws, rngs)
         program.free_of_coordinates = True
+    inner.specialise()
     cells = inner.cells(plain, n, rows)
 
     def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return inner.log_density(cells.take(which), x)
 
-    mode = importance.find_modes(target, np.zeros((len(rngs), inner.form.rest.size)))
+    # The other modes of a group are looked for from where the first was found: a design's data sets are alike.
+    first = importance.find_modes(lambda x, _: target(x, np.zeros(1, int)), np.zeros((1, inner.form.rest.size)))
+    mode = importance.find_modes(target, np.repeat(first.at, len(rngs), axis=0), root=first.root)
     weighted = importance.sample(target, mode, points=POINTS["closed"], seeds=rngs)
     where = np.stack([importance.resample(w, draws, rng) for w, rng in zip(weighted.log_weight, rngs, strict=True)])
     sets = np.arange(len(rngs))[:, None]

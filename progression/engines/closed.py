@@ -7,6 +7,7 @@ evaluated on its own graph, and `elimination` does the algebra on the sums over 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytensor
@@ -15,7 +16,7 @@ import pytensor.tensor as pt
 from progression.engines.cells import Cells, Rows, make_cells
 from progression.engines.elimination import Lines, eliminate, finish
 from progression.engines.linear import NotLinear, Structure
-from progression.engines.split import INTERPRETED, batched
+from progression.engines.split import INTERPRETED, batched, replaced
 
 _SMALL, _LARGE = 60_000, 2_000_000  # numbers in working arrays: those that should stay in cache, those that must fit
 
@@ -29,11 +30,13 @@ class ClosedForm:
         self._shapes = [self.split.shape(rv)[1:] for rv in form.effects]
         self.n_effects, self.n_linear = sum(int(np.prod(shape)) for shape in self._shapes), form.linear.size
         by_subject = pt.zeros_like(effects[0].reshape((effects[0].shape[0], -1))[:, 0])
+        self._effects, self._special = effects, None
         graphs = [term + by_subject for block in form.blocks for term in block.terms]
         for line, value in zip(form.effect_lines, effects, strict=True):
             graphs += [line.mean + pt.zeros_like(value), line.sd + pt.zeros_like(value)]
         for line, value in zip(form.linear_lines, form.linear.swaps.values(), strict=True):
             graphs += [line.mean + pt.zeros_like(value), line.sd + pt.zeros_like(value)]
+        self._graphs = graphs
         self._run = batched([form.rest.vector, form.linear.vector, *effects], graphs)
         self._plain = batched([form.rest.vector], [form.log_density, *(block.sd for block in form.blocks)])
         if self._bent():
@@ -53,6 +56,41 @@ class ClosedForm:
         found = self._run(x, corners(self.n_linear), *(corners(n, *shape) for shape in self._shapes))
         gaps = [(np.abs(one[3] - one[2] - one[1] + one[0]), 1e-8 * (1 + np.abs(one).max(initial=0))) for one in found]
         return not all(np.all(gap <= most) for gap, most in gaps)  # a NaN is a bend too
+
+    def specialise(self) -> None:
+        """Compile each coefficient of each line by itself: a second of work that pays where many data sets follow."""
+        if self._special is not None:
+            return
+        m = self.n_effects + self.n_linear + 1
+        graphs = []
+        for column in np.eye(m)[:, : m - 1]:
+            swaps: dict[Any, Any] = {self.form.linear.vector: pt.constant(column[self.n_effects :])}
+            at = 0
+            for value, shape in zip(self._effects, self._shapes, strict=True):
+                width = int(np.prod(shape))
+                swaps[value] = pt.constant(column[at : at + width].reshape(1, *shape))
+                at += width
+            graphs += [pt.as_tensor(one) for one in replaced(self._graphs, swaps)]
+        self._special = batched([self.form.rest.vector], graphs)
+
+    def _at_units(self, flat: np.ndarray, kinds: int, given: np.ndarray | None) -> list[np.ndarray]:
+        """Every line at w = each unit vector and at zero: (m, points, kinds or 1, ...) for each graph."""
+        b, e, k = len(flat), self.n_effects, self.n_linear if given is None else 0
+        m = e + k + 1
+        if self._special is not None and given is None:
+            found = self._special(flat)
+            n = len(self._graphs)
+            return [np.stack(np.broadcast_arrays(*(found[i + j * n] for j in range(m)))) for i in range(n)]
+        z = np.repeat(np.eye(m)[:, : m - 1], b, axis=0)
+        linear = z[:, e:] if given is None else np.tile(given.reshape(b, -1), (m, 1))
+        u, at = [], 0
+        for shape in self._shapes:
+            width = int(np.prod(shape))
+            piece = z[:, at : at + width].reshape(m * b, 1, *shape)
+            u.append(np.ascontiguousarray(np.broadcast_to(piece, (m * b, kinds, *shape))))
+            at += width
+        found = self._run(np.tile(flat, (m, 1)), np.ascontiguousarray(linear), *u)
+        return [one.reshape(m, b, *one.shape[1:]) for one in found]
 
     def rows(self, arrays: Mapping[str, np.ndarray], n_subjects: int, subject: Sequence[np.ndarray],
              values: Sequence[np.ndarray]) -> list[Rows]:  # fmt: skip
@@ -86,19 +124,14 @@ class ClosedForm:
         flat = np.ascontiguousarray(x.reshape(b, size))
         e, k = self.n_effects, self.n_linear if given is None else 0
         m = e + k + 1
-        z = np.repeat(np.eye(m)[:, : m - 1], b, axis=0)
-        linear = z[:, e:] if given is None else np.tile(given.reshape(b, -1), (m, 1))
-        u, at = [], 0
-        for shape in self._shapes:
-            width = int(np.prod(shape))
-            piece = z[:, at : at + width].reshape(m * b, 1, *shape)
-            u.append(np.ascontiguousarray(np.broadcast_to(piece, (m * b, kinds, *shape))))
-            at += width
-        found = iter(self._run(np.tile(flat, (m, 1)), np.ascontiguousarray(linear), *u))
+        found = iter(self._at_units(flat, kinds, given))
 
         def next_line(over: int) -> np.ndarray:
             """(width, m, kinds, points): the value at 1 less the constant, which comes last."""
-            made = next(found).reshape(m, b, over, -1).transpose(3, 0, 2, 1).copy()
+            one = next(found)
+            if over > 1 and one.shape[2] == 1:
+                one = np.broadcast_to(one, (*one.shape[:2], over, *one.shape[3:]))
+            made = one.reshape(m, b, over, -1).transpose(3, 0, 2, 1).copy()
             made[:, :-1] -= made[:, -1:]
             return made
 

@@ -69,16 +69,18 @@ class Weighted:
     share: np.ndarray
 
 
-def find_modes(target: Target, start: np.ndarray, *, steps: int = 40) -> Mode:
+def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = None, steps: int = 40) -> Mode:
     """Newton's method with differences, in coordinates that the last curvature makes round; all sets at once.
 
     Parameters
     ----------
     target : callable
     start : array, shape (sets, size)
+    root : array, shape (1, size, size), optional
+        A guess of the square root of the inverse curvature.
     """
     sets, d = start.shape
-    at, root = start.copy(), np.tile(0.3 * np.eye(d), (sets, 1, 1))
+    at, root = start.copy(), np.tile(0.3 * np.eye(d)[None] if root is None else root, (sets, 1, 1))
     open_, scale = np.arange(sets), np.full(sets, 0.5)
     pairs = [(i, j) for i in range(d) for j in range(i)]
     eye = np.eye(d)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,15 +206,36 @@ def batched(inputs: Sequence[Any], outputs: Sequence[Any], *, mode: Any = INTERP
 
 def _for_numpy(graphs: Sequence[Any]) -> list[Any]:
     """The same graphs without the nodes that PyTensor would run point by point in Python."""
-    done: dict[Any, Any] = {}
-    for node in toposort(list(graphs)):
-        inputs = [done.get(one, one) for one in node.inputs]
+    def better(node: Any, inputs: list[Any]) -> Any:
         if isinstance(node.op, ViewOp):
-            done[node.outputs[0]] = inputs[0]
-        elif isinstance(node.op, Elemwise) and type(node.op.scalar_op) in _IN_NUMPY:
-            done[node.outputs[0]] = _IN_NUMPY[type(node.op.scalar_op)](*inputs)
+            return inputs[0]
+        if isinstance(node.op, Elemwise) and type(node.op.scalar_op) in _IN_NUMPY:
+            return _IN_NUMPY[type(node.op.scalar_op)](*inputs)
+        return None
+
+    return replaced(graphs, {}, better)
+
+
+def replaced(graphs: Sequence[Any], swaps: Mapping[Any, Any], better: Callable[[Any, list[Any]], Any] | None = None) -> list[Any]:
+    """Graphs built anew with some variables replaced, possibly by ones of another static shape.
+
+    Parameters
+    ----------
+    graphs : sequence of tensor variables
+    swaps : mapping
+    better : callable, optional
+        ``better(node, inputs)`` gives something to take in place of a node's output, or None.
+    """
+    done = dict(swaps)
+    for node in toposort(list(graphs)):
+        if all(out in done for out in node.outputs):
+            continue
+        inputs = [done.get(one, one) for one in node.inputs]
+        found = better(node, inputs) if better is not None else None
+        if found is not None:
+            done[node.outputs[0]] = found
         elif any(one is not other for one, other in zip(inputs, node.inputs, strict=True)):
-            done |= dict(zip(node.outputs, node.clone_with_new_inputs(inputs).outputs, strict=True))
+            done |= dict(zip(node.outputs, node.op.make_node(*inputs).outputs, strict=True))
     return [done.get(graph, graph) for graph in graphs]
 
 
