@@ -13,12 +13,12 @@ from progression.encoding import Encoded, statistics_by_subject
 from progression.engines import importance
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
-from progression.engines.marginal import Untrusted, alike, integrate
+from progression.engines.marginal import ORDERS, Untrusted, alike, integrate
 from progression.engines.prepared import Program
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
 GROUP = 256
-POINTS = {"closed": 128, "integrated": 1024}
+POINTS = {"closed": 128, "integrated": 512}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +104,14 @@ def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: M
 
 def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
                 rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
+    inner, near = program.compiled(), None
     made, reasons = [], []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         try:
-            x, weighted, error = integrate(program, own, draws=draws, points=POINTS["integrated"], rngs=[rng, rng], chains=1)
+            x, weighted, error, mode = integrate(program, inner, own, draws=draws, points=POINTS["integrated"],
+                                                 rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]), near=near)  # fmt: skip
+            near = near or mode
             made.append((program.population(x), float(weighted.pareto_k[0]), float(weighted.share[0]), error))
             reasons.append("")
         except Untrusted as reason:
@@ -116,7 +119,7 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
             reasons.append(str(reason))
     some = next((one[0] for one in made if one is not None), None)
     if some is None:
-        some = program.population(np.zeros((draws, program.inner.x.size)))
+        some = program.population(np.zeros((draws, inner.x.size)))
     blank = {name: np.full_like(array, np.nan, dtype=float) for name, array in some.items()}
     full = [one if one is not None else (blank, np.inf, 0.0, np.inf) for one in made]
     stacked = {name: np.stack([one[0][name] for one in full]) for name in some}

@@ -26,7 +26,6 @@ Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 # error of the log density: at 0.05 it moves no posterior mean by more than 0.05 posterior SD (Cauchy and Schwarz).
 MAX_PARETO_K, MAX_QUADRATURE_ERROR = 0.7, 0.05
 
-DEGREES = 7.0  # of freedom: heavier tails than any posterior met here, light enough to waste few points
 GOOD_K, GOOD_SHARE, ROUNDS = 0.5, 0.25, 5
 
 
@@ -206,20 +205,23 @@ def _points(d: int, points: int, seeds: list[np.random.Generator], chains: int) 
     shift = np.stack([seed.random((chains, d + 1)) for seed in seeds])
     u = (net[None, :, None] + shift[:, None]) % 1.0
     u = np.clip(u.reshape(len(seeds), points, d + 1), 1e-12, 1 - 1e-12)
-    scale = np.sqrt(DEGREES / _chi2_quantile(u[..., -1:]))
+    degrees = _degrees(d)
+    scale = np.sqrt(degrees / (2 * special.gammaincinv(degrees / 2, u[..., -1:])))
     return special.ndtri(u[..., :-1]) * scale
 
 
-def _chi2_quantile(u: np.ndarray) -> np.ndarray:
-    return 2 * special.gammaincinv(DEGREES / 2, u)
+def _degrees(d: int) -> float:
+    """Degrees of freedom: tails heavier than any posterior met here, without spreading the bulk where d is large."""
+    return max(7.0, 1.5 * d)
 
 
 def _log_t(x: np.ndarray, at: np.ndarray, root: np.ndarray) -> np.ndarray:
     """Log density of the proposal up to a constant that all rounds share."""
     d = x.shape[2]
+    degrees = _degrees(d)
     z = (x - at[:, None]) @ np.linalg.inv(root).transpose(0, 2, 1)
     determinant = np.linalg.slogdet(root)[1]
-    return -0.5 * (DEGREES + d) * np.log1p((z**2).sum(axis=2) / DEGREES) - determinant[:, None]
+    return -0.5 * (degrees + d) * np.log1p((z**2).sum(axis=2) / degrees) - determinant[:, None]
 
 
 def smooth(log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

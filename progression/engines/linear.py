@@ -24,7 +24,6 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from progression.engines.split import Flat, Split, batched, swapped
 
-
 _ONE = pt.constant(1.0, dtype="float64")
 
 
@@ -216,7 +215,7 @@ class _Walk:
     def terms(self, graph: Any) -> list[tuple[Any, Any]]:
         """(feature, term) pairs; a feature of None is 1."""
         above = set(ancestors([graph]))
-        if not above & self.rows and graph.type.ndim == 0 or not above & self.unknown and above & self.rows:
+        if (not above & self.rows and graph.type.ndim == 0) or (not above & self.unknown and above & self.rows):
             return [(None, graph)] if graph.type.ndim == 0 and not above & self.rows else [(graph, _ONE)]
         node = graph.owner
         if node is None:

@@ -100,14 +100,23 @@ def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
 
 def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rngs: list[np.random.Generator]) -> Any:
     points = _power_of_two(draws * chains)
-    x, weighted, error = integrate(program, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
     assert isinstance(program.inner, Integrated)
+    x, weighted, error, _ = integrate(program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
     return (x,), program.inner.draw_effects(x, rngs[-1]), weighted, error
 
 
-def integrate(program: Program, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
-              chains: int) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
+def integrate(
+    program: Program, inner: Integrated, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
+    chains: int, orders: tuple[int, ...] = ORDERS, near: importance.Mode | None = None,
+) -> tuple[np.ndarray, importance.Weighted, float, importance.Mode]:  # fmt: skip
     """Draws of the population parameters of one data set, effects integrated numerically.
+
+    Parameters
+    ----------
+    orders : tuple of int
+        Points of the quadrature, tried in turn until its error is small.
+    near : importance.Mode, optional
+        The mode of a data set of the same design, to start from.
 
     Returns
     -------
@@ -115,28 +124,27 @@ def integrate(program: Program, encoded: Encoded, *, draws: int, points: int, rn
     weighted : importance.Weighted
     error : float
         SD between draws of the error of the log density.
+    mode : importance.Mode
     """
-    inner = program.inner
-    assert isinstance(inner, Integrated)
     inner.prepare(program.arrays(encoded), encoded.n_subjects,
                   {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
-    mode = explore(inner)
+    mode = explore(inner) if near is None else approach(inner, near)
     error = np.inf
-    for order in ORDERS:
+    for order in orders:
         def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
             return inner.log_density(x[0], order=order)[None], np.empty((*x.shape[:2], 0))
 
         weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
         where = _resample(weighted, draws, chains, rngs)
-        some = weighted.x[0, where[:: max(1, len(where) // 16)]]
-        gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 6)
+        some = weighted.x[0, where[:: max(1, len(where) // 12)]]
+        gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 4)
         error = float(np.std(gap))
         if error <= importance.MAX_QUADRATURE_ERROR:
             break
     if not error <= importance.MAX_QUADRATURE_ERROR:
         raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
     _refuse(weighted)
-    return weighted.x[0, where], weighted, error
+    return weighted.x[0, where], weighted, error, mode
 
 
 def explore(inner: Integrated) -> importance.Mode:
@@ -170,6 +178,33 @@ def explore(inner: Integrated) -> importance.Mode:
     value, vector = np.linalg.eigh(hessian)
     root = vector / np.sqrt(np.maximum(np.abs(value), 1e-4))
     return importance.Mode(x[None], root[None], np.array([found]))
+
+
+def approach(inner: Integrated, near: importance.Mode) -> importance.Mode:
+    """The mode of one more data set of a design, from that of another and with its curvature: a few steps."""
+    x, inverse = near.at[0].copy(), near.root[0] @ near.root[0].T
+    for _ in range(3):
+        inner.refer(x)
+        value, gradient = (one[0] for one in inner.gradient(x[None], order=3))
+        start = x
+        for _ in range(8):
+            step = inverse @ gradient
+            if gradient @ step < 0.05:
+                break
+            step *= min(1.0, 3.0 / np.sqrt(gradient @ step))
+            tried = x + step
+            new_value, new_gradient = (one[0] for one in inner.gradient(tried[None], order=3))
+            if not new_value > value - 0.5:
+                return explore(inner)
+            change, bend = tried - x, gradient - new_gradient
+            if change @ bend > 1e-8:  # BFGS update of the inverse curvature
+                rho = 1 / (change @ bend)
+                left = np.eye(len(x)) - rho * np.outer(change, bend)
+                inverse = left @ inverse @ left.T + rho * np.outer(change, change)
+            x, value, gradient = tried, new_value, new_gradient
+        if np.sqrt((x - start) @ np.linalg.solve(inverse, x - start)) < 1.0:  # the reference is near enough
+            break
+    return importance.Mode(x[None], near.root, np.array([True]))
 
 
 def _resample(weighted: importance.Weighted, draws: int, chains: int, rngs: list[np.random.Generator]) -> np.ndarray:

@@ -29,6 +29,7 @@ class Program:
     split: Split = field(init=False)
     inner: ClosedForm | Integrated = field(init=False)
     names: tuple[str, ...] = field(init=False)
+    _fast: Integrated | None = field(default=None, init=False)
     free_of_coordinates: bool = field(default=False, init=False)  # found true on some data set
 
     def __post_init__(self) -> None:
@@ -58,6 +59,15 @@ class Program:
         self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
         self._subjects = batched([*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats))
         self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
+
+    def compiled(self) -> Integrated:
+        """The integral compiled to machine code: half a minute of work that pays where many data sets follow."""
+        assert isinstance(self.inner, Integrated)
+        if self._fast is None:
+            from progression.engines.vector_math import COMPILED
+
+            self._fast = Integrated(self.split, mode=COMPILED)
+        return self._fast
 
     def arrays(self, encoded: Encoded) -> dict[str, np.ndarray]:
         """The data the program reads."""

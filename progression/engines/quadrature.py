@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from scipy import sparse, special
+from pytensor.graph.replace import graph_replace
+from pytensor.graph.traversal import ancestors
+from scipy import sparse
 
-from progression.engines.split import INTERPRETED, Split, batched, swapped
+from progression.engines.split import INTERPRETED, Split, batched
 
 _AT_ONCE = 40_000  # rows times points in one call: arrays that stay in a processor's cache
 MOST_EFFECTS = 3  # effects of one subject that depend on each other: the grid has a power of them
@@ -64,8 +66,6 @@ class Integrated:
             size = int(np.prod(shape))
             swaps[value] = self._u[:, at : at + size].reshape((self._u.shape[0], *shape))
             at += size
-        from pytensor.graph.replace import graph_replace
-
         self.blocks = [rv for rv in model.observed_RVs if _depends(rv, split.effects)]
         plain = [rv for rv in model.observed_RVs if rv not in self.blocks]
         rows = model.logp(vars=self.blocks, sum=False)
@@ -76,7 +76,7 @@ class Integrated:
             [*rows, pt.concatenate(own, axis=1), prior], swaps, strict=False
         )
         self._run_terms = batched([self.x.vector, self._u], [*self._rows, self._own], mode=mode)
-        self._run_prior = batched([self.x.vector], [self._prior, pt.grad(self._prior, self.x.vector)], mode=INTERPRETED)
+        self._run_prior = batched([self.x.vector], [self._prior, pt.grad(self._prior, self.x.vector)], mode=mode)
         self._compiled: dict[str, Any] = {}
         self.groups = self._find_groups()
 
@@ -263,7 +263,7 @@ class Integrated:
 
     def by_subject(self, x: np.ndarray, *, order: int) -> np.ndarray:
         """Each subject's log likelihood with its effects integrated out, (points, subjects)."""
-        found = [special.logsumexp(self._sweep(x[i : i + self._step], order)[0], axis=0).sum(axis=2)
+        found = [_log_sum(self._sweep(x[i : i + self._step], order)[0]).sum(axis=2)
                  for i in range(0, len(x), self._step)]  # fmt: skip
         return np.concatenate(found)
 
@@ -283,7 +283,7 @@ class Integrated:
         for i in range(0, len(x), self._step):
             piece = np.ascontiguousarray(x[i : i + self._step])
             terms, places = self._sweep(piece, order)
-            total = special.logsumexp(terms, axis=0)
+            total = _log_sum(terms)
             prior, slope = self._run_prior(piece)
             slope = np.array(slope)
             for term, u in zip(terms, places, strict=True):
@@ -329,6 +329,13 @@ def root_square(root: np.ndarray) -> np.ndarray:
     return plain @ plain.swapaxes(-1, -2)
 
 
+def _log_sum(terms: np.ndarray) -> np.ndarray:
+    """Log of the sum of exponentials over the first axis."""
+    top = terms.max(axis=0)
+    with np.errstate(invalid="ignore"):
+        return top + np.log(np.exp(terms - top).sum(axis=0))
+
+
 @lru_cache(maxsize=32)
 def _grid(sizes: tuple[int, ...], order: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes (nodes, effects) of all groups side by side, and log weights (nodes, groups) with the density taken out."""
@@ -346,6 +353,4 @@ def _grid(sizes: tuple[int, ...], order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _depends(rv: Any, effects: tuple[Any, ...]) -> bool:
-    from pytensor.graph.traversal import ancestors
-
     return bool(set(ancestors([rv])) & set(effects))

@@ -25,7 +25,8 @@ from progression.modeling import Model, SupportsPyMC
 
 # Interpreted: on batches of many points NumPy is as fast as compiled code, and there is nothing to wait for.
 INTERPRETED = pytensor.compile.mode.Mode(linker="py", optimizer="fast_run").excluding(
-    "fusion", "inplace", "BlasOpt", "local_log1p_plusminus_exp", "logsigm_to_softplus", "log1msigm_to_softplus"
+    "fusion", "inplace", "BlasOpt", "local_log1p_plusminus_exp", "logsigm_to_softplus", "log1msigm_to_softplus",
+    "local_pow_to_nested_squaring"
 )
 
 def _trigamma(x: Any) -> Any:
