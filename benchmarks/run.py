@@ -18,6 +18,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import trials
+
 HERE = Path(__file__).parent
 SECOND_FIT = """
 import json, sys, time, warnings
@@ -32,25 +34,6 @@ for seed in range(6):
     draws.append(float(fit.diagnostics.table.loc["slope_effect[treated]", "ess_bulk"]))
 print(json.dumps({"seconds": seconds, "draws": draws}))
 """
-
-
-def write_trial(path: Path) -> None:
-    """64 patients x 7 visits over a year, two arms: a CSV as a user has it."""
-    import numpy as np
-    import pandas as pd
-
-    rng = np.random.default_rng(1)
-    treated = np.repeat([0, 1], 32)
-    level, slope = rng.normal(40, 4.5, 64), rng.normal(-1.0 + 0.3 * treated, 0.7)
-    weeks = np.array([0, 8, 16, 24, 32, 42, 52])
-    month = weeks * 7 / (365.25 / 12)
-    score = level[:, None] + slope[:, None] * month + rng.normal(0, 1.77, (64, 7))
-    frame = pd.DataFrame({
-        "subject": np.repeat([f"P{i + 1}" for i in range(64)], 7), "week": np.tile(weeks, 64),
-        "arm": np.repeat(np.where(treated, "treated", "control"), 7),
-        "alsfrsr": score.round().clip(0, 48).astype(int).ravel(),
-    })  # fmt: skip
-    frame.to_csv(path, index=False)
 
 
 def timed(command: list[str], env: dict[str, str] | None = None) -> float:
@@ -68,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial.csv"
-        write_trial(trial)
+        trials.write_csv(trial)
         ours = [sys.executable, "-c", "from progression.cli import main; main()", "fit", "als_slope", str(trial),
                 "--time-unit", "weeks", "--column", "time=week", "--allocation", "randomised", "--seed", "1"]  # fmt: skip
         plain = [sys.executable, str(HERE / "plain_pm_sample.py"), str(trial)]

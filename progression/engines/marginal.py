@@ -58,7 +58,7 @@ def sample(
     if isinstance(program.inner, ClosedForm):
         found = _closed(program, program.inner, encoded, draws, chains, rngs)
     else:
-        found = _integrated(program, program.inner, encoded, draws, chains, rngs)
+        found = _integrated(program, encoded, draws, chains, rngs)
     flat, effects, weighted, error = found
     program.split.with_data(program.arrays(encoded), encoded.n_subjects)
     values = program.population(*flat) | program.subjects(effects, *flat)
