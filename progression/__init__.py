@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from progression.fitting import FitWarning as FitWarning
     from progression.fitting import fit as fit
     from progression.leaving_out import loo as loo
+    from progression.many import Fits as Fits
+    from progression.many import fit_many as fit_many
     from progression.modeling import Estimand as Estimand
     from progression.modeling import Model as Model
     from progression.modeling import Prior as Prior
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from progression.readers.csv import read_csv as read_csv
     from progression.registry import models as models
     from progression.registry import register as register
+    from progression.replicates import Replicates as Replicates
     from progression.reporting import report as report
     from progression.rules import Rule as Rule
     from progression.store import StoreError as StoreError
@@ -47,10 +50,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "fitted": ["Fit", "load"],
         "fitting": ["FitError", "FitWarning", "fit"],
         "leaving_out": ["loo"],
+        "many": ["Fits", "fit_many"],
         "modeling": ["Estimand", "Model", "Prior", "model"],
         "outcomes": ["Outcome"],
         "readers.csv": ["read_csv"],
         "registry": ["models", "register"],
+        "replicates": ["Replicates"],
         "reporting": ["report"],
         "rules": ["Rule"],
         "store": ["StoreError"],

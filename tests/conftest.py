@@ -80,7 +80,7 @@ def fake_fit(fake_engine):
     def make(model, cohort, **how):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pg.FitWarning)
-            return pg.fit(model, cohort, **({"random_seed": 1, "progressbar": False} | how))
+            return pg.fit(model, cohort, **({"random_seed": 1, "progressbar": False, "engine": "nuts"} | how))
 
     make.engine = fake_engine
     return make

@@ -79,6 +79,7 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
     padded=True,
     generic=True,
     sampling={"target_accept": 0.9},
+    engine="marginal",
 )  # fmt: skip
 def als_slope(data: Any, prior: Any) -> None:
     """Linear decline with a random level and slope for each patient; treatment changes the slope."""

@@ -11,6 +11,7 @@ from scipy import special, stats
 
 from progression.encoding import Encoded, statistics_by_subject
 from progression.engines import importance
+from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.marginal import ORDERS, Untrusted, alike, integrate
@@ -80,8 +81,10 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappi
             return _one_by_one(program, inner, encoded, values, draws, rngs)
         program.free_of_coordinates = True
     inner.specialise()
-    cells = inner.cells(plain, n, rows)
+    return _from_cells(program, inner, inner.cells(plain, n, rows), draws, rngs)
 
+
+def _from_cells(program: Program, inner: ClosedForm, cells: Cells, draws: int, rngs: list[np.random.Generator]) -> Batch:
     def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return inner.log_density(cells.take(which), x)
 
@@ -94,44 +97,56 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappi
     x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
     factor = weighted.kept[sets, where].reshape(len(x), -1)
     found = program.population(x, draw_linear(factor, _normal(inner.n_linear, draws, rngs).reshape(len(x), -1)))
-    return _batch(found, weighted, np.zeros(len(rngs)), draws)
+    return _batch(found, weighted, draws)
 
 
 def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
                 rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
-    raise NotImplementedError
+    """For a program whose data by subject depend on the values in ways that matter: each data set by itself."""
+    made = []
+    for s, rng in enumerate(rngs):
+        own = data_set(encoded, {block: value[s] for block, value in values.items()})
+        arrays, n = program.arrays(own), own.n_subjects
+        names = [block.name for block in inner.form.blocks]
+        rows = inner.rows(arrays, n, [own.arrays[f"{name}_subject"][1] for name in names],
+                          [own.arrays[f"{name}_value"][1][None].astype(float) for name in names])  # fmt: skip
+        made.append(_from_cells(program, inner, inner.cells(arrays, n, rows), draws, [rng]))
+    return Batch(
+        {name: np.concatenate([one.draws[name] for one in made]) for name in made[0].draws},
+        np.concatenate([one.pareto_k for one in made]), np.concatenate([one.share for one in made]),
+        np.concatenate([one.quadrature_error for one in made]), tuple(reason for one in made for reason in one.reasons),
+    )  # fmt: skip
 
 
 def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
                 rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
     inner, near = program.compiled(), None
-    made, reasons = [], []
+    made: list[dict[str, np.ndarray] | None] = []
+    accuracy, reasons = np.tile([np.inf, 0.0, np.inf], (len(rngs), 1)), []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         try:
             x, weighted, error, mode = integrate(program, inner, own, draws=draws, points=POINTS["integrated"],
                                                  rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]), near=near)  # fmt: skip
             near = near or mode
-            made.append((program.population(x), float(weighted.pareto_k[0]), float(weighted.share[0]), error))
+            made.append(program.population(x))
+            accuracy[s] = float(weighted.pareto_k[0]), float(weighted.share[0]), error
             reasons.append("")
         except Untrusted as reason:
             made.append(None)
             reasons.append(str(reason))
-    some = next((one[0] for one in made if one is not None), None)
-    if some is None:
-        some = program.population(np.zeros((draws, inner.x.size)))
-    blank = {name: np.full_like(array, np.nan, dtype=float) for name, array in some.items()}
-    full = [one if one is not None else (blank, np.inf, 0.0, np.inf) for one in made]
-    stacked = {name: np.stack([one[0][name] for one in full]) for name in some}
-    return Batch(stacked, *(np.array([one[i] for one in full]) for i in (1, 2, 3)), tuple(reasons))
+    shapes = program.population(np.zeros((draws, inner.x.size)))
+    blank = {name: np.full(array.shape, np.nan) for name, array in shapes.items()}
+    stacked = {name: np.stack([(blank if one is None else one)[name] for one in made]) for name in shapes}
+    return Batch(stacked, accuracy[:, 0], accuracy[:, 1], accuracy[:, 2], tuple(reasons))
 
 
-def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, error: np.ndarray, draws: int) -> Batch:
+def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, draws: int) -> Batch:
     sets = len(weighted.x)
     shaped = {name: array.reshape(sets, draws, *array.shape[1:]) for name, array in found.items()}
     k = weighted.pareto_k
     reasons = tuple("" if one <= importance.MAX_PARETO_K else f"importance weights have Pareto k {one:.2f}" for one in k)
-    return Batch(shaped, k, weighted.share, error, reasons)
+    return Batch(shaped, k, weighted.share, np.zeros(sets), reasons)
 
 
 def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:

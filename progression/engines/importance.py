@@ -26,7 +26,7 @@ Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 # error of the log density: at 0.05 it moves no posterior mean by more than 0.05 posterior SD (Cauchy and Schwarz).
 MAX_PARETO_K, MAX_QUADRATURE_ERROR = 0.7, 0.05
 
-GOOD_K, GOOD_SHARE, ROUNDS = 0.5, 0.25, 5
+GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.5, 0.25, 6, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
     made: list[Weighted | None] = [None] * sets
     open_ = np.arange(sets)
     x = value = kept = None
-    for _ in range(rounds):
+    for round_ in range(rounds):
         points_ = _points(d, points, [seeds[s] for s in open_], chains)
         fresh = location[-1][open_, None] + points_ @ root[-1][open_].transpose(0, 2, 1)
         fresh_value, fresh_kept = target(fresh, open_)
@@ -163,6 +163,7 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         old = root[-1][open_]
         trust = np.clip(share * log_weight.shape[1] / (20.0 * d), 0.05, 1)[:, None, None]  # few effective points say little
         spread = 1.2 * trust * spread + (1 - trust) * old @ old.transpose(0, 2, 1)
+        spread *= WIDER if round_ % 2 else 1.0  # every other round reaches further: for tails the bulk says nothing of
         new_at, new_root = location[-1].copy(), root[-1].copy()
         new_at[open_], new_root[open_] = centre, np.linalg.cholesky(spread + 1e-12 * np.eye(d))
         location.append(new_at)

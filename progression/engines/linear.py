@@ -109,10 +109,8 @@ def structure(split: Split, *, careful: bool = False) -> Structure:
         With the first reason why it has none.
     """
     model = split.model
-    observed, gaussian = [], []
-    for rv in model.observed_RVs:
-        normal = isinstance(rv.owner.op, NormalRV | LogNormalRV)
-        (gaussian if normal else observed).append(rv)
+    gaussian = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, NormalRV | LogNormalRV)]
+    observed = [rv for rv in model.observed_RVs if rv not in gaussian]
     for rv in observed:
         if set(ancestors([rv])) & set(split.effects):
             raise NotLinear(f"{rv.name} depends on subject effects and is not normal")
@@ -195,8 +193,9 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
     prior = model.logp(vars=rest + observed, jacobian=True) if rest or observed else pt.constant(0.0, dtype='float64')
     total = sum(split.natural(model.potentials), prior) if model.potentials else prior
     graphs = [t for b in blocks for t in b.terms] + [g for group in lines for line in group for g in (line.mean, line.sd)]
-    used = tuple(v.name for v in ancestors(graphs) if _by_subject(split, v))
-    return Structure(split, *flats, split.effects, tuple(blocks), *lines, swapped([total], *flats)[0], used)  # type: ignore[misc]
+    used = tuple(str(v.name) for v in ancestors(graphs) if _by_subject(split, v))
+    return Structure(split, flats[0], flats[1], split.effects, tuple(blocks), lines[0], lines[1],
+                     swapped([total], *flats)[0], used)  # fmt: skip
 
 
 def _by_subject(split: Split, variable: Any) -> bool:

@@ -155,12 +155,13 @@ class Integrated:
     def _curvature(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient (points, subjects, effects) and Hessian (points, subjects, effects, effects) in the effects."""
         if "curvature" not in self._compiled:
-            total = sum((row.sum() for row in self._rows), self._own.sum())
-            gradient = pt.grad(total, self._u)
+            total: Any = sum((row.sum() for row in self._rows), self._own.sum())
+            gradient: Any = pt.grad(total, self._u)
+            by_effect: list[Any] = [gradient[:, j] for j in range(self.n_effects)]
             columns = []
             for place in range(max(len(group) for group in self.groups)):
                 members = [group[place] for group in self.groups if len(group) > place]
-                picked = pt.stack([gradient[:, j].sum() for j in members]).sum()
+                picked: Any = pt.stack([by_effect[j].sum() for j in members]).sum()
                 columns.append(pt.grad(picked, self._u, disconnected_inputs="ignore"))
             self._compiled["curvature"] = batched([self.x.vector, self._u], [gradient, *columns], mode=self._mode)
         gradient, *columns = self._compiled["curvature"](x, u)
@@ -275,10 +276,10 @@ class Integrated:
         """Log density (points,) and its gradient (points, size): the mean of the complete-data gradient."""
         if "gradient" not in self._compiled:
             weights = [pt.vector(f"weight_{i}", dtype="float64") for i in range(len(self._rows))]
-            own = pt.matrix("weight_own", dtype="float64")
-            total = sum((w * row).sum() for w, row in zip(weights, self._rows, strict=True)) + (own * self._own).sum()
-            gradient = pt.grad(total, self.x.vector, disconnected_inputs="ignore")
-            self._compiled["gradient"] = batched([self.x.vector, self._u, *weights, own], [gradient], mode=self._mode)
+            own_weight = pt.matrix("weight_own", dtype="float64")
+            weighted: Any = sum((w * row).sum() for w, row in zip(weights, self._rows, strict=True)) + (own_weight * self._own).sum()
+            graph = pt.grad(weighted, self.x.vector, disconnected_inputs="ignore")
+            self._compiled["gradient"] = batched([self.x.vector, self._u, *weights, own_weight], [graph], mode=self._mode)
         values, gradients = [], []
         for i in range(0, len(x), self._step):
             piece = np.ascontiguousarray(x[i : i + self._step])
