@@ -72,9 +72,8 @@ class Integrated:
         own = [one.reshape((self._u.shape[0], -1)) for one in model.logp(vars=list(split.effects), sum=False, jacobian=True)]
         prior = model.logp(vars=[*split.population, *plain], jacobian=True)
         prior = sum(split.natural(model.potentials), prior) if model.potentials else prior
-        *self._rows, self._own, self._prior = graph_replace(
-            [*rows, pt.concatenate(own, axis=1), prior], swaps, strict=False
-        )
+        made: list[Any] = list(graph_replace([*rows, pt.concatenate(own, axis=1), prior], swaps, strict=False))
+        *self._rows, self._own, self._prior = made
         self._run_terms = batched([self.x.vector, self._u], [*self._rows, self._own], mode=mode)
         self._run_prior = batched([self.x.vector], [self._prior, pt.grad(self._prior, self.x.vector)], mode=mode)
         self._compiled: dict[str, Any] = {}
