@@ -89,7 +89,7 @@ def label(raw: Mapping[str, np.ndarray], built: Built) -> xr.Dataset:
     variables = {}
     for name, array in raw.items():
         dims = dims_of.get(name) or tuple(f"{name}_dim_{i}" for i in range(array.ndim - 2))
-        if "subject" in dims:
+        if "subject" in dims and array.shape[2 + dims.index("subject")] != built.encoded.n_subjects:
             array = array.take(range(built.encoded.n_subjects), axis=2 + dims.index("subject"))
         variables[name] = (("chain", "draw", *dims), array)
     used = {dim for dims, _ in variables.values() for dim in dims} & set(coords)

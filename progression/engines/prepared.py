@@ -16,7 +16,7 @@ from progression.engines.split import Split, batched, split, swapped
 from progression.faults import Fault, SettingError
 from progression.modeling import Model, Prior, SupportsPyMC
 
-_KEPT = 16
+_KEPT, _LARGE = 16, 2_000_000  # programs kept; numbers in a working array
 
 
 @dataclass(eq=False)
@@ -89,13 +89,20 @@ class Program:
 
     def subjects(self, effects: np.ndarray, *flat: np.ndarray) -> dict[str, np.ndarray]:
         """Subject effects and what is computed from them, (points, subjects, ...)."""
-        pieces, at = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape))
-            pieces.append(np.ascontiguousarray(effects[:, :, at : at + size].reshape(*effects.shape[:2], *shape)))
-            at += size
-        found = self._subjects(*(np.ascontiguousarray(one) for one in flat), *pieces)
-        return dict(zip(self.subject_names, found, strict=True))
+        made: dict[str, np.ndarray] = {}
+        step = max(1, _LARGE // max(effects[0].size, 1))
+        for start in range(0, len(effects), step):
+            some = slice(start, start + step)
+            pieces, at = [], 0
+            for shape in self.shapes:
+                size = int(np.prod(shape))
+                piece = effects[some, :, at : at + size]
+                pieces.append(np.ascontiguousarray(piece.reshape(*piece.shape[:2], *shape)))
+                at += size
+            found = self._subjects(*(np.ascontiguousarray(one[some]) for one in flat), *pieces)
+            for name, array in zip(self.subject_names, found, strict=True):
+                made.setdefault(name, np.empty((len(effects), *array.shape[1:])))[some] = array
+        return made
 
 
 class _Key:
