@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
-
 from progression.encoding import Encoded, statistics_by_subject
 from progression.engines import importance
 from progression.engines.cells import Cells
@@ -96,7 +93,7 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, draws: int, r
     sets = np.arange(len(rngs))[:, None]
     x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
     factor = weighted.kept[sets, where].reshape(len(x), -1)
-    found = program.population(x, draw_linear(factor, _normal(inner.n_linear, draws, rngs).reshape(len(x), -1)))
+    found = program.population(x, draw_linear(factor, importance.normal_points(inner.n_linear, draws, rngs).reshape(len(x), -1)))
     return _batch(found, weighted, draws)
 
 
@@ -172,15 +169,3 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
 
 def _first(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return program.arrays(data_set(encoded, {block: value[0] for block, value in values.items()}))
-
-
-@lru_cache(maxsize=16)
-def _net(size: int, draws: int) -> np.ndarray:
-    return np.asarray(stats.qmc.Sobol(max(size, 1), seed=20261122).random(2 ** int(np.ceil(np.log2(draws)))))[:draws, :size]
-
-
-def _normal(size: int, draws: int, rngs: list[np.random.Generator]) -> np.ndarray:
-    """Standard normal points, (sets, draws, size): a scrambled net, shifted at random for each set."""
-    shift = np.stack([rng.random(size) for rng in rngs])
-    u = (_net(size, draws)[None] + shift[:, None]) % 1.0
-    return special.ndtri(np.clip(u, 1e-12, 1 - 1e-12))

@@ -199,13 +199,21 @@ def _net(d: int, points: int, seed: int) -> np.ndarray:
     return np.asarray(stats.qmc.Sobol(d, seed=seed).random(points))
 
 
-def _points(d: int, points: int, seeds: list[np.random.Generator], chains: int) -> np.ndarray:
-    """Multivariate t points, (sets, points, d): a scrambled net, shifted at random for each set and chain."""
-    each = points // chains
-    net = _net(d + 1, 2 ** int(np.ceil(np.log2(max(each, 2)))), 20261122)[:each]
-    shift = np.stack([seed.random((chains, d + 1)) for seed in seeds])
-    u = (net[None, :, None] + shift[:, None]) % 1.0
-    u = np.clip(u.reshape(len(seeds), points, d + 1), 1e-12, 1 - 1e-12)
+def _shifted(d: int, points: int, rngs: list[np.random.Generator], chains: int = 1) -> np.ndarray:
+    """Points of the unit cube, (sets, points, chains, d): a scrambled net, shifted at random for each set and chain."""
+    net = _net(d, 2 ** int(np.ceil(np.log2(max(points, 2)))), 20261122)[:points]
+    shift = np.stack([rng.random((chains, d)) for rng in rngs])
+    return np.clip((net[None, :, None] + shift[:, None]) % 1.0, 1e-12, 1 - 1e-12)
+
+
+def normal_points(d: int, points: int, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Standard normal points that fill their space evenly, (sets, points, d), one generator a set."""
+    return special.ndtri(_shifted(d, points, rngs)[:, :, 0]) if d else np.zeros((len(rngs), points, 0))
+
+
+def _points(d: int, points: int, rngs: list[np.random.Generator], chains: int) -> np.ndarray:
+    """Multivariate t points, (sets, points, d); point i belongs to chain i % chains."""
+    u = _shifted(d + 1, points // chains, rngs, chains).reshape(len(rngs), points, d + 1)
     degrees = _degrees(d)
     scale = np.sqrt(degrees / (2 * special.gammaincinv(degrees / 2, u[..., -1:])))
     return special.ndtri(u[..., :-1]) * scale

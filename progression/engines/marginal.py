@@ -86,7 +86,8 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
     _refuse(weighted)
     where = _resample(weighted, draws, chains, rngs)
     x = weighted.x[0, where]
-    linear = draw_linear(weighted.kept[0, where], rngs[1].standard_normal((len(x), inner.n_linear)))
+    normal = importance.normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
+    linear = draw_linear(weighted.kept[0, where], normal)
     effects = inner.draw_effects(own, x, linear, rngs[-1])
     return (x, linear), effects, weighted, 0.0
 
