@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from scipy import special, stats
 
-from progression.engines import forward
+from progression.engines import forward, marginal
 from progression.faults import CohortError, Fault, SettingError, check_count
 from progression.fitted import Fit
 from progression.tables import Summary
@@ -30,7 +30,7 @@ class PatientLikelihood:
     log_likelihood : xarray.DataArray
         Dims (chain, draw, subject).
     error : xarray.DataArray
-        Monte Carlo standard error of each patient's values, root mean square over draws, dim subject.
+        Error of the integral over each patient's effects, root mean square over draws, dim subject.
     """
 
     log_likelihood: xr.DataArray
@@ -42,8 +42,9 @@ def patient_likelihood(
 ) -> PatientLikelihood:
     """The log likelihood of all rows of a patient, for a patient whose effects are not known.
 
-    The effects are integrated out by importance sampling: a normal proposal with the mean and covariance of their own
-    posterior, a little widened, and quasi-random points. Conditional on its own effects a patient's data say almost
+    The effects are integrated out by adaptive quadrature; where more of them depend on each other than that can handle,
+    by importance sampling: a normal proposal with the mean and covariance of their own posterior, a little widened, and
+    quasi-random points. Conditional on its own effects a patient's data say almost
     nothing about the population, and leaving them out that way would flatter every model (Merkle, Furr and
     Rabe-Hesketh 2019, Psychometrika 84:802).
 
@@ -59,8 +60,13 @@ def patient_likelihood(
     """
     seed = fit.settings["random_seed"] if random_seed is None else random_seed
     encoded = fit.encoded()
-    built, run, population, effects = forward.subject_terms(fit.model, encoded, fit.priors)
     chosen = _thin_each_chain(fit.posterior, draws)
+    try:
+        likelihood, error = marginal.subject_log_likelihood(fit.model, encoded, fit.priors, forward.stack(chosen))
+        return _labelled(likelihood, error, chosen, encoded.coords["subject"])
+    except SettingError:
+        pass  # no effects, or too many that depend on each other: by importance sampling
+    built, run, population, effects = forward.subject_terms(fit.model, encoded, fit.priors)
     n, n_padded, blocks = encoded.n_subjects, encoded.n_padded, list(encoded.blocks)
     subject = {block: encoded.arrays[f"{block}_subject"][1] for block in blocks}
     proposal = _Proposal([fit.posterior[rv.name] for rv in effects], n)
@@ -84,11 +90,15 @@ def patient_likelihood(
         found[index] = special.logsumexp(log_weight, axis=0) - np.log(points)
         weight = np.exp(log_weight - log_weight.max(axis=0))
         spread[index] = weight.std(axis=0) / weight.mean(axis=0) / np.sqrt(points)
-    shape = (chosen.sizes["chain"], chosen.sizes["draw"], n)
-    labels = {"subject": encoded.coords["subject"]}
+    return _labelled(found, np.sqrt(np.mean(spread**2, axis=0)), chosen, encoded.coords["subject"])
+
+
+def _labelled(values: np.ndarray, error: np.ndarray, chosen: xr.Dataset, subjects: list[Any]) -> PatientLikelihood:
+    shape = (chosen.sizes["chain"], chosen.sizes["draw"], len(subjects))
+    labels = {"subject": subjects}
     return PatientLikelihood(
-        xr.DataArray(found.reshape(shape), dims=("chain", "draw", "subject"), coords=labels),
-        xr.DataArray(np.sqrt(np.mean(spread**2, axis=0)), dims="subject", coords=labels),
+        xr.DataArray(values.reshape(shape), dims=("chain", "draw", "subject"), coords=labels),
+        xr.DataArray(error, dims="subject", coords=labels),
     )
 
 

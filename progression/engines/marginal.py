@@ -92,6 +92,42 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
     return (x, linear), effects, weighted, 0.0
 
 
+def subject_log_likelihood(
+    model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], samples: xr.Dataset, *, order: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each subject's log likelihood given the population parameters, its own effects integrated out.
+
+    Parameters
+    ----------
+    samples : xarray.Dataset
+        Draws of the population parameters, one dim `sample`.
+    order : int
+        Quadrature points an effect.
+
+    Returns
+    -------
+    log_likelihood : array, shape (samples, subjects)
+    error : array, shape (subjects,)
+        Root mean square difference to a finer quadrature on some of the draws.
+
+    Raises
+    ------
+    SettingError
+        The effects of this program cannot be integrated out.
+    """
+    encoded = encoded.unpadded()
+    program = prepare(model, encoded, priors)
+    inner = program.integral()
+    inner.prepare(program.arrays(encoded), encoded.n_subjects,
+                  {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
+    drawn = {rv.name: samples[rv.name].transpose("sample", ...).to_numpy() for rv in program.split.population}
+    x = program.split.unconstrained(drawn)
+    inner.refer(x.mean(axis=0))
+    some = x[:: max(1, len(x) // 16)]
+    gap = inner.by_subject(some, order=order) - inner.by_subject(some, order=order + 4)
+    return inner.by_subject(x, order=order), np.sqrt(np.mean(gap**2, axis=0))
+
+
 def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
     """Whether two codings of the same data give the same density, tried at random points."""
     x = np.random.default_rng(20261122).normal(0, 0.5, (1, 4, inner.form.rest.size))

@@ -30,6 +30,7 @@ class Program:
     inner: ClosedForm | Integrated = field(init=False)
     names: tuple[str, ...] = field(init=False)
     _fast: Integrated | None = field(default=None, init=False)
+    _integral: Integrated | None = field(default=None, init=False)
     free_of_coordinates: bool = field(default=False, init=False)  # found true on some data set
 
     def __post_init__(self) -> None:
@@ -41,14 +42,7 @@ class Program:
             except NotLinear:
                 continue
         else:
-            self.inner = Integrated(self.split)
-            most = max(len(group) for group in self.inner.groups)
-            if most > MOST_EFFECTS:
-                raise SettingError([
-                    Fault(what=f"the marginal engine cannot fit {self.model.name!r}: {most} effects of a subject depend on "
-                               f"each other, and it integrates {MOST_EFFECTS} at most numerically",
-                          value=self.model.name, table="setting", remedy='use engine="nuts"')
-                ]) from None  # fmt: skip
+            self.inner = _checked(self.model, Integrated(self.split))
         model, values = self.split.model, [self.split.value(rv) for rv in self.split.effects]
         flats = [self.inner.form.rest, self.inner.form.linear] if isinstance(self.inner, ClosedForm) else [self.inner.x]
         fixed = [rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)]
@@ -62,12 +56,25 @@ class Program:
 
     def compiled(self) -> Integrated:
         """The integral compiled to machine code: half a minute of work that pays where many data sets follow."""
-        assert isinstance(self.inner, Integrated)
         if self._fast is None:
-            from progression.engines.vector_math import COMPILED
+            from progression.engines.vector_math import COMPILED  # numba: not loaded for a single fit
 
             self._fast = Integrated(self.split, mode=COMPILED)
         return self._fast
+
+    def integral(self) -> Integrated:
+        """The integral over subject effects alone, also where the closed form goes further.
+
+        Raises
+        ------
+        SettingError
+            Where too many effects of a subject depend on each other.
+        """
+        if isinstance(self.inner, Integrated):
+            return self.inner
+        if self._integral is None:
+            self._integral = _checked(self.model, Integrated(self.split))
+        return self._integral
 
     def arrays(self, encoded: Encoded) -> dict[str, np.ndarray]:
         """The data the program reads."""
@@ -103,6 +110,17 @@ class Program:
             for name, array in zip(self.subject_names, found, strict=True):
                 made.setdefault(name, np.empty((len(effects), *array.shape[1:])))[some] = array
         return made
+
+
+def _checked(model: Model, made: Integrated) -> Integrated:
+    most = max(len(group) for group in made.groups)
+    if most > MOST_EFFECTS:
+        raise SettingError([
+            Fault(what=f"the marginal engine cannot fit {model.name!r}: {most} effects of a subject depend on each other, and "
+                       f"it integrates {MOST_EFFECTS} at most numerically", value=model.name, table="setting",
+                  remedy='use engine="nuts"')
+        ])  # fmt: skip
+    return made
 
 
 class _Key:

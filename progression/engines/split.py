@@ -132,6 +132,17 @@ class Split:
         values = {self.value(rv) for rv in rvs}
         return any(node in values for node in ancestors([graph]))
 
+    def unconstrained(self, natural: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Population parameters in their own units, (points, ...) by name, as flat vectors: the way back of `flat`."""
+        given = {rv: pt.tensor(rv.name, dtype=rv.type.dtype, shape=rv.type.shape) for rv in self.population}
+        graphs = []
+        for rv, own in given.items():
+            transform = self.model.rvs_to_transforms.get(rv)
+            graphs.append(own if transform is None else transform.forward(own, *rv.owner.inputs))
+        run = batched(list(given.values()), graph_replace(graphs, given, strict=False))
+        found = run(*(np.asarray(natural[rv.name], rv.type.dtype) for rv in self.population))
+        return np.concatenate([one.reshape(len(one), -1) for one in found], axis=1)
+
     def with_data(self, arrays: Mapping[str, np.ndarray], n_subjects: int) -> None:
         """Put other data into the program, for as many subjects as they have."""
         for name, array in arrays.items():
