@@ -1,9 +1,15 @@
-"""Draw the pictures of the model pages into docs/_static: `python docs/figures.py`. Simulated trials, fixed seeds."""
+"""Draw the pictures of the pages into docs/_static: `python docs/figures.py`. Simulated trials, fixed seeds."""
 
 from pathlib import Path
 
+import numpy as np
+from scipy import special
+
 import progression as pg
 from progression import plots
+from progression.encoding import encode
+from progression.engines import importance, prepared
+from progression.plots import style
 
 STATIC = Path(__file__).parent / "_static"
 
@@ -14,11 +20,87 @@ COHORTS = {
 }
 
 
+def engines_idea():
+    """What is left to explore once the effects are integrated out: few patients seen for a short time, the hard case."""
+    cohort = pg.datasets.simulated_als(n=(12, 12), visits_weeks=(0, 4, 8, 12), random_seed=1)
+    fit = pg.fit("als_slope", cohort, random_seed=1, progressbar=False, strict=True)
+    inner, target = marginal_density(fit)
+    at = [inner.form.rest.names.index(name) for name in ("sd_slope", "correlation")]
+    mode = importance.find_modes(target, np.zeros((1, inner.form.rest.size)))
+    found = importance.sample(target, mode, points=512, seeds=[np.random.default_rng(1)])
+    x, weight = found.x[0], np.exp(found.log_weight[0])
+
+    figure = style.new_figure(
+        3.7, fit, "The same posterior with the effects of the patients, and with them integrated out"
+    )
+    left, right = (style.tidy(axes, grid="both") for axes in figure.subplots(1, 2))
+    unknowns = inner.form.rest.size + inner.n_linear + inner.n_effects * cohort.n_subjects
+    left.set_title(f"two of {unknowns} unknowns: 4,000 draws", size=style.MEDIUM, loc="left")
+    deviation = fit.posterior["slope"].sel(subject="C8") - fit.posterior["mean_slope"]
+    log_sd = np.log(fit.posterior["sd_slope"])
+    left.scatter(log_sd.to_numpy(), deviation.to_numpy(), s=3, alpha=0.4, color=style.ARM_COLOURS[1], linewidths=0)
+    left.set_ylabel("slope of patient C8 less the mean, points/month", size=style.SMALL)
+
+    right.set_title(
+        f"two of {inner.form.rest.size} parameters: the density, and the weighted points", size=style.MEDIUM, loc="left"
+    )
+    sd, z = np.linspace(np.log(0.02), np.log(2.2), 61), np.linspace(-4.5, 6, 61)
+    density = two_dimensional(target, x, weight, at, sd, z)
+    order = np.sort(density.ravel())[::-1]
+    mass = np.cumsum(order) / order.sum()
+    levels = [order[np.searchsorted(mass, share)] for share in (0.99, 0.95, 0.8, 0.5, 0.2)]
+    right.contour(sd, z, density.T, levels=levels, colors="#9AA0A6", linewidths=0.9)
+    right.scatter(
+        *x[:, at].T, s=3 + 14 * weight / np.quantile(weight, 0.99), alpha=0.55, color=style.ARM_COLOURS[2], linewidths=0
+    )
+    correlations = np.array([-0.95, -0.8, -0.5, 0, 0.5, 0.8, 0.95, 0.99])
+    right.set_yticks(special.logit((1 + correlations) / 2), [f"{value:g}".replace("-", "−") for value in correlations])
+    right.set_ylim(z[0], z[-1])
+    right.set_ylabel("correlation of level and slope", size=style.SMALL)
+    for axes in (left, right):
+        ticks = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
+        axes.set_xticks(np.log(ticks), [f"{value:g}" for value in ticks])
+        axes.set_xlim(sd[0], sd[-1])
+        axes.set_xlabel("sd_slope, points/month, logarithmic", size=style.SMALL)
+    return figure
+
+
+def marginal_density(fit):
+    """The closed form of a fit, and the log density that it is explored by."""
+    encoded = encode(fit.model, fit.cohort, options=fit.options).unpadded()
+    program = prepared.prepare(fit.model, encoded, fit.priors)
+    arrays, inner = program.arrays(encoded), program.inner
+    subject, value = encoded.arrays["score_subject"][1], encoded.arrays["score_value"][1]
+    rows = inner.rows(arrays, encoded.n_subjects, [subject], [value[None].astype(float)])
+    cells = inner.cells(program.coordinates(arrays), encoded.n_subjects, rows)
+    return inner, lambda x, which: inner.log_density(cells, x)
+
+
+def two_dimensional(target, x, weight, at, first, second, order=9):
+    """Density of two parameters on a grid: the others integrated by quadrature around their conditional normal."""
+    others = [i for i in range(x.shape[1]) if i not in at]
+    mean = weight @ x
+    cov = (x - mean).T @ ((x - mean) * weight[:, None])
+    slope = np.linalg.solve(cov[np.ix_(at, at)], cov[np.ix_(at, others)])
+    root = np.linalg.cholesky(cov[np.ix_(others, others)] - cov[np.ix_(others, at)] @ slope)
+    node, log_weight = np.polynomial.hermite_e.hermegauss(order)
+    log_weight = np.log(log_weight) + 0.5 * node**2
+    nodes, logs = np.stack(np.meshgrid(node, node), -1).reshape(-1, 2), np.add.outer(log_weight, log_weight).ravel()
+    grid = np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, 2)
+    points = np.empty((len(grid), len(nodes), x.shape[1]))
+    points[..., at] = grid[:, None]
+    points[..., others] = mean[others] + ((grid - mean[at]) @ slope)[:, None] + 1.2 * nodes @ root.T
+    log_density = target(points.reshape(1, -1, x.shape[1]), np.zeros(1, int))[0].reshape(points.shape[:2])
+    total = special.logsumexp(log_density + logs, axis=1).reshape(len(first), len(second))
+    return np.exp(total - total.max())
+
+
 def main() -> None:
     for name, cohort in COHORTS.items():
         fit = pg.fit(name, cohort(), random_seed=1, progressbar=False, strict=True)
         for figure, ending in ((plots.trajectories(fit), ""), (plots.forest(pg.contrast(fit)), "_forest")):
             figure.savefig(STATIC / f"{name}{ending}.png", dpi=150, metadata={"Software": None})
+    engines_idea().savefig(STATIC / "engines_idea.png", dpi=150, metadata={"Software": None})
 
 
 if __name__ == "__main__":

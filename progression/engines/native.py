@@ -34,11 +34,12 @@ from pytensor.graph.traversal import ancestors
 from pytensor.printing import debugprint
 
 from progression.engines.light import CompiledModel, nutpie
+from progression.engines.vector_math import COMPILED
 from progression.store import write_atomically
 
 _lib, compile_pymc = nutpie._lib, nutpie.compile_pymc
 
-_LAYOUT = 1  # raise it when the files or the wrapper change
+_LAYOUT = 2  # raise it when the files or the wrapper change
 _REAL, _POINTER = numba.types.CPointer(numba.types.double), numba.types.voidptr
 _SIZE = numba.types.uint64
 _SIGNATURES = {
@@ -157,7 +158,7 @@ def _compile(model: pm.Model) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compile with numba; the names of the C functions go into the plan."""
     start = make_initial_point_fn(model=model, return_transformed=True)
     made = compile_pymc._make_functions(
-        model, mode="NUMBA", compute_grad=True, join_expanded=True, pymc_initial_point_fn=start
+        model, mode=COMPILED, compute_grad=True, join_expanded=True, pymc_initial_point_fn=start
     )
     n_dim, n_expanded, logp, expand, flat_start, (names, _, shapes), reparameterized = made
     shared = list(dict.fromkeys([*logp.get_shared(), *expand.get_shared()]))
