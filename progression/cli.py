@@ -58,7 +58,8 @@ def fit(
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
-    sampler: str = "nutpie",
+    engine: Annotated[str | None, typer.Option(help="nuts or marginal; the model's own choice if omitted.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="nutpie or pymc: which NUTS.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save the fit (.nc).")] = None,
     provenance: Annotated[str, typer.Option(help="observed, reconstructed or simulated.")] = "observed",
     strict: Annotated[bool, typer.Option(help="Fail if the fit does not pass the gate.")] = False,
@@ -82,7 +83,7 @@ def fit(
     done = pg.fit(
         chosen, cohort, priors=preset or _priors(prior), outcomes=outcome or None,
         options={"covariates": covariate} if covariate else None, random_seed=seed, draws=draws, tune=tune,
-        chains=chains, sampler=sampler, progressbar=sys.stderr.isatty(), strict=strict,
+        chains=chains, engine=engine, sampler=sampler, progressbar=sys.stderr.isatty(), strict=strict,
     )  # fmt: skip
     if out is not None:  # before printing, which a closed pipe may end
         done.save(out)

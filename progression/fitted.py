@@ -98,7 +98,7 @@ class Fit:
         """One line: model, cohort, provenance, and whether the gate was passed."""
         text = f"{self.model.name} on {self.cohort.name or 'a cohort'} ({self.cohort.n_subjects} subjects, {provenance(self.cohort)})"
         if "fell_back" in self.settings:
-            text += f"; by NUTS, since for the marginal engine {self.settings['fell_back']}"
+            text += f"; by NUTS: the marginal engine could not vouch for its answer ({self.settings['fell_back']})"
         return text + (f"; PROBLEMS: {'; '.join(self.problems)}" if self.problems else "; the gate was passed")
 
     def with_posterior_predictive(self, *, draws: int = 500, random_seed: int | None = None) -> Fit:

@@ -75,7 +75,7 @@ def fit(
     strict : bool
         Whether a fit with problems raises instead of warning.
     **sample_kwargs
-        For NUTS: ``target_accept``, ``cores``, ``maxdepth``.
+        For NUTS: ``target_accept``, ``maxdepth``; ``cores``, which the marginal engine has no use for.
 
     Returns
     -------
@@ -137,11 +137,12 @@ def fit(
 def choose_engine(model: Model, engine: object, sampler: str | None, sample_kwargs: Mapping[str, Any]) -> str:
     """The engine asked for, or the model's own; a setting of NUTS asks for NUTS."""
     if engine is None:
-        return "nuts" if sampler is not None or sample_kwargs else model.engine
+        of_nuts = sampler is not None or set(sample_kwargs) - {"cores"}
+        return "nuts" if of_nuts else model.engine
     if not isinstance(engine, str) or engine not in ENGINES:
         raise SettingError([setting_fault("engine", engine, f"is unknown{suggest(str(engine), ENGINES)}", "use one of them")])
     if engine == "marginal":
-        misplaced = {**({"sampler": sampler} if sampler is not None else {}), **{k: v for k, v in sample_kwargs.items() if k in KEYWORDS}}
+        misplaced = {**({"sampler": sampler} if sampler is not None else {}), **{k: v for k, v in sample_kwargs.items() if k in KEYWORDS and k != "cores"}}
         if misplaced:
             raise SettingError([setting_fault(name, value, "is a setting of NUTS, not of the marginal engine", "leave it out, or use engine=\"nuts\"")
                                 for name, value in misplaced.items()])  # fmt: skip

@@ -21,6 +21,7 @@ from progression.encoding import Encoded, encode
 from progression.engines import batches, forward, nuts, prepared
 from progression.engines.program import build
 from progression.faults import SettingError, check_count, is_number, setting_fault, suggest
+from progression.fitted import provenance
 from progression.fitting import check_settings, choose_engine
 from progression.gate import diagnose
 from progression.modeling import Estimand, Facts, Model, SupportsPyMC
@@ -42,8 +43,8 @@ class Fits:
     draws : xarray.Dataset
         One variable an estimand, dims (data_set, draw, then those the estimand runs over).
     diagnostics : pandas.DataFrame
-        One row a data set: engine, pareto_k, share (effective points over points), quadrature_error, problem (empty
-        where the draws can be trusted).
+        One row a data set: engine, pareto_k, share (effective points over points), quadrature_error, fell_back (why NUTS
+        was run instead), problem (empty where the draws can be trusted).
     estimands : mapping of str to Estimand
     settings : mapping
     """
@@ -90,7 +91,7 @@ class Fits:
         bad = len(self.problems)
         state = f"{bad} with problems" if bad else "none with problems"
         return (f"Fits of {self.model.name} to {len(self.replicates)} data sets of {self.replicates.cohort.n_subjects} "
-                f"subjects ({state}); estimands {', '.join(self.estimands)}")  # fmt: skip
+                f"subjects, {provenance(self.replicates.cohort)} ({state}); estimands {', '.join(self.estimands)}")  # fmt: skip
 
 
 def fit_many(
@@ -112,12 +113,12 @@ def fit_many(
     priors, outcomes, options
         As in `fit`.
     engine : {"marginal", "nuts"}, optional
-        "marginal" unless the program cannot be handled by it.
+        "marginal" where omitted; a program it cannot handle is refused, with the reason.
     estimands : str or sequence of str, optional
         Which; all that the design can answer where omitted, the primary one first.
     random_seed : int, optional
     draws : int
-        For each data set. With NUTS: four chains of a quarter each, after 1,000 of tuning.
+        For each data set. With NUTS they are taken from four chains of at least 1,000.
     cores : int
         Worker processes, through joblib: its ``parallel_config`` chooses another backend, such as a cluster.
     fallback : bool
@@ -149,14 +150,14 @@ def fit_many(
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
     build(chosen, encoded, used_priors)  # says in words what data the program lacks
-    values = data.rows(encoded, strict=not chosen.generic)
+    values = data.rows(encoded, strict=data.cohort.provenance != "simulated")
     wanted = _wanted(chosen, data.cohort, estimands, at)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     seeds = np.random.SeedSequence(seed).spawn(len(data))
-    size = batches.GROUP if engine == "marginal" else _NUTS_AT_ONCE
-    if engine == "marginal":
-        prepared.prepare(chosen, encoded, used_priors)  # refused here, not in a worker
-    known = models().get(chosen.name) is chosen
+    size = _NUTS_AT_ONCE
+    if engine == "marginal":  # prepared here too, so that a program is refused before any worker starts
+        size = batches.group_size(prepared.prepare(chosen, encoded, used_priors))
+    known = chosen.name in models() and models()[chosen.name] is chosen
     job = cloudpickle.dumps((chosen.name if known else chosen, encoded, used_priors, data.cohort, used_options,
                              [(one.name, settings) for one, settings in wanted], draws, engine, fallback))  # fmt: skip
     tasks = [({block: value[i : i + size] for block, value in values.items()}, seeds[i : i + size])
@@ -165,6 +166,7 @@ def fit_many(
     found = list(_watched(run, len(tasks), size, len(data), progressbar))
     table = pd.concat([frame for _, frame in found], ignore_index=True).rename_axis("data_set")
     drawn = xr.concat([one for one, _ in found], dim="data_set").assign_coords(data_set=np.arange(len(data)))
+    drawn.attrs["provenance"] = provenance(data.cohort)
     settings = {"engine": engine, "draws": draws, "random_seed": seed, **at}
     return Fits(chosen, data, drawn, table, {one.name: one for one, _ in wanted}, settings)
 
@@ -211,11 +213,12 @@ def _work(job: bytes, values: Mapping[str, np.ndarray], seeds: Sequence[np.rando
         (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds)
         dims = {name: program.split.model.named_vars_to_dims.get(name) or () for name in batch.draws}
         table = pd.DataFrame({"engine": "marginal", "pareto_k": batch.pareto_k, "share": batch.share,
-                              "quadrature_error": batch.quadrature_error, "problem": list(batch.reasons)})  # fmt: skip
+                              "quadrature_error": batch.quadrature_error, "fell_back": "", "problem": list(batch.reasons)})  # fmt: skip
         drawn = dict(batch.draws)
     else:
         dims, drawn = {}, {}
-        table = pd.DataFrame({"engine": ["nuts"] * n, "pareto_k": np.nan, "share": np.nan, "quadrature_error": np.nan, "problem": ""})
+        table = pd.DataFrame({"engine": ["nuts"] * n, "pareto_k": np.nan, "share": np.nan, "quadrature_error": np.nan,
+                              "fell_back": "", "problem": ""})  # fmt: skip
     again = list(range(n)) if engine == "nuts" else [s for s in range(n) if table.at[s, "problem"]] if fallback else []
     for s in again:
         own = batches.data_set(encoded, {block: value[s] for block, value in values.items()})
@@ -225,7 +228,8 @@ def _work(job: bytes, values: Mapping[str, np.ndarray], seeds: Sequence[np.rando
                 drawn[str(key)] = np.full((n, *variable.shape), np.nan)
                 dims[str(key)] = tuple(str(dim) for dim in variable.dims[1:])
             drawn[str(key)][s] = variable.to_numpy()
-        table.loc[s, ["engine", "problem"]] = ["nuts", problems]
+        table.at[s, "fell_back"], table.at[s, "engine"] = table.at[s, "problem"], "nuts"
+        table.at[s, "problem"] = problems
     posterior = xr.Dataset({name: (("data_set", "draw", *dims[name]), array) for name, array in drawn.items()})
     labels = {dim: encoded.coords[dim] for dim in posterior.dims if dim in encoded.coords}
     posterior = posterior.assign_coords(labels)
@@ -243,8 +247,10 @@ def _by_nuts(
 ) -> tuple[xr.Dataset, str]:
     """Population parameters of one data set by NUTS, dims (draw, ...), and what the gate says."""
     keywords = {**model.sampling, "cores": 1}
-    posterior, stats = nuts.sample(model, encoded, priors, draws=-(-draws // 4), tune=1000, chains=4, random_seed=seed,
+    each = max(1000, -(-draws // 4))  # fewer would fail the gate for want of draws, not of convergence
+    posterior, stats = nuts.sample(model, encoded, priors, draws=each, tune=1000, chains=4, random_seed=seed,
                                    progressbar=False, **keywords)  # fmt: skip
     problems = "; ".join(diagnose(posterior, stats).problems)
     population = posterior[[name for name, variable in posterior.items() if "subject" not in variable.dims]]
-    return forward.stack(population).isel(sample=slice(draws)).rename(sample="draw"), problems
+    every = np.linspace(0, 4 * each - 1, draws).astype(int)
+    return forward.stack(population).isel(sample=every).rename(sample="draw"), problems

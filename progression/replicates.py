@@ -153,6 +153,11 @@ class Replicates:
                     faults.append(Fault(what="the replicates have no values of this outcome", column=outcome.name,
                                         remedy="give them", table="visits"))  # fmt: skip
                     continue
+                flag = self.cohort.visits.get(f"{outcome.name}_censored")
+                if flag is not None and flag.any() and outcome.detection_limit is None:
+                    faults.append(Fault(what="the design has censored values, and the outcome no detection limit to censor the "
+                                             "data sets at", column=outcome.name, table="visits",
+                                        remedy="declare detection_limit= on the outcome"))  # fmt: skip
                 faults += _value_faults(value, outcome, strict=strict)
                 parts.append(value[:, seen])
             # In one memory layout, so that sums are taken in the same order in every process.

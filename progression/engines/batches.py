@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from progression.encoding import Encoded, statistics_by_subject
 from progression.engines import importance
-from progression.engines.cells import Cells
+from progression.engines.cells import Cells, Rows
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
+from progression.engines.identity import closed_form_holds
 from progression.engines.marginal import ORDERS, Untrusted, alike, integrate
 from progression.engines.prepared import Program
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
-GROUP = 256
+GROUP = {"closed": 256, "integrated": 32}
 POINTS = {"closed": 128, "integrated": 512}
 
 
@@ -56,13 +58,19 @@ def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *,
     seeds : sequence of numpy.random.SeedSequence
         One a data set.
     """
-    for start in range(0, len(seeds), GROUP):
-        part = {block: value[start : start + GROUP] for block, value in values.items()}
-        own = [np.random.default_rng(seed) for seed in seeds[start : start + GROUP]]
+    size = group_size(program)
+    for start in range(0, len(seeds), size):
+        part = {block: value[start : start + size] for block, value in values.items()}
+        own = [np.random.default_rng(seed) for seed in seeds[start : start + size]]
         if isinstance(program.inner, ClosedForm):
             yield _closed(program, program.inner, encoded, part, draws, own)
         else:
             yield _integrated(program, encoded, part, draws, own)
+
+
+def group_size(program: Program) -> int:
+    """How many data sets are handled together."""
+    return GROUP["closed" if isinstance(program.inner, ClosedForm) else "integrated"]
 
 
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
@@ -78,10 +86,32 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappi
             return _one_by_one(program, inner, encoded, values, draws, rngs)
         program.free_of_coordinates = True
     inner.specialise()
-    return _from_cells(program, inner, inner.cells(plain, n, rows), draws, rngs)
+    batch, x, linear, weighted, where = _from_cells(program, inner, inner.cells(plain, n, rows), arrays, draws, rngs)
+    for s in {0, len(rngs) - 1}:  # the first and the last against the program itself
+        if not _holds(program, inner, encoded, values, s, x, linear, weighted, where, inner.cells(plain, n, rows)):
+            return _one_by_one(program, inner, encoded, values, draws, rngs)
+    return batch
 
 
-def _from_cells(program: Program, inner: ClosedForm, cells: Cells, draws: int, rngs: list[np.random.Generator]) -> Batch:
+def _holds(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], s: int, x: np.ndarray,
+           linear: np.ndarray, weighted: importance.Weighted, where: np.ndarray, cells: Cells) -> bool:  # fmt: skip
+    own = data_set(encoded, {block: value[s] for block, value in values.items()})
+    arrays, n = program.arrays(own), own.n_subjects
+    rows = _rows_of(inner, own, arrays)
+    few = slice(None, None, max(1, x.shape[1] // 8))
+    log_density = inner.log_density(cells.take(np.array([s])), x[[s]][:, few])[0][0]
+    return closed_form_holds(inner, program.joint, arrays, inner.cells(arrays, n, rows, every=True), x[s, few], log_density,
+                             weighted.kept[s, where[s, few]], linear[s, few], np.random.default_rng(1))  # fmt: skip
+
+
+def _rows_of(inner: ClosedForm, own: Encoded, arrays: Mapping[str, np.ndarray]) -> list[Rows]:
+    names = [block.name for block in inner.form.blocks]
+    return inner.rows(arrays, own.n_subjects, [own.arrays[f"{name}_subject"][1] for name in names],
+                      [own.arrays[f"{name}_value"][1][None].astype(float) for name in names])  # fmt: skip
+
+
+def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mapping[str, np.ndarray], draws: int,
+                rngs: list[np.random.Generator]) -> tuple[Batch, np.ndarray, np.ndarray, importance.Weighted, np.ndarray]:  # fmt: skip
     def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return inner.log_density(cells.take(which), x)
 
@@ -93,25 +123,32 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, draws: int, r
     sets = np.arange(len(rngs))[:, None]
     x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
     factor = weighted.kept[sets, where].reshape(len(x), -1)
-    found = program.population(x, draw_linear(factor, importance.normal_points(inner.n_linear, draws, rngs).reshape(len(x), -1)))
-    return _batch(found, weighted, draws)
+    normal = importance.normal_points(inner.n_linear, draws, rngs).reshape(len(x), inner.n_linear)
+    linear = draw_linear(factor, normal)
+    program.split.with_data(arrays, cells.cell_of.shape[1])  # all subjects again, not one of each kind
+    found = program.population(x, linear)
+    shape = (len(rngs), draws, -1)
+    return _batch(found, weighted, draws), x.reshape(shape), linear.reshape(*shape[:2], inner.n_linear), weighted, where
 
 
 def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
                 rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
     """For a program whose data by subject depend on the values in ways that matter: each data set by itself."""
-    made = []
+    made, checked = [], []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         arrays, n = program.arrays(own), own.n_subjects
-        names = [block.name for block in inner.form.blocks]
-        rows = inner.rows(arrays, n, [own.arrays[f"{name}_subject"][1] for name in names],
-                          [own.arrays[f"{name}_value"][1][None].astype(float) for name in names])  # fmt: skip
-        made.append(_from_cells(program, inner, inner.cells(arrays, n, rows), draws, [rng]))
+        cells = inner.cells(arrays, n, _rows_of(inner, own, arrays), every=True)
+        batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, [rng])
+        few = slice(None, None, max(1, draws // 8))
+        holds = closed_form_holds(inner, program.joint, arrays, cells, x[0, few], inner.log_density(cells, x[:, few])[0][0],
+                                  weighted.kept[0, where[0, few]], linear[0, few], np.random.default_rng(1))  # fmt: skip
+        made.append(batch)
+        checked.append(batch.reasons[0] if holds else "the closed form is not the program's density at its own draws")
     return Batch(
         {name: np.concatenate([one.draws[name] for one in made]) for name in made[0].draws},
         np.concatenate([one.pareto_k for one in made]), np.concatenate([one.share for one in made]),
-        np.concatenate([one.quadrature_error for one in made]), tuple(reason for one in made for reason in one.reasons),
+        np.concatenate([one.quadrature_error for one in made]), tuple(checked),
     )  # fmt: skip
 
 
@@ -141,9 +178,7 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
 def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, draws: int) -> Batch:
     sets = len(weighted.x)
     shaped = {name: array.reshape(sets, draws, *array.shape[1:]) for name, array in found.items()}
-    k = weighted.pareto_k
-    reasons = tuple("" if one <= importance.MAX_PARETO_K else f"importance weights have Pareto k {one:.2f}" for one in k)
-    return Batch(shaped, k, weighted.share, np.zeros(sets), reasons)
+    return Batch(shaped, weighted.pareto_k, weighted.share, np.zeros(sets), importance.reasons(weighted))
 
 
 def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
@@ -160,10 +195,11 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
         rows["value"], rows["lower"] = np.maximum(rows["value"], limit), limit
         coords[encoded.row_dim(block)] = list(range(int(seen.sum())))
         arrays |= {f"{block}_{name}": ((encoded.row_dim(block),), array) for name, array in rows.items()}
+        known = [name for name, (dims, _) in encoded.arrays.items() if name.startswith(f"{block}_") and dims[0] == "subject"]
         own = statistics_by_subject(rows, encoded.n_subjects, len(members))
-        for name, table in own.items():
-            dims, old = encoded.arrays[f"{block}_{name}"]
-            arrays[f"{block}_{name}"] = (dims, table.reshape(old.shape))
+        for name in known:  # a statistic that these values do not allow is as if nothing were known
+            dims, old = encoded.arrays[name]
+            arrays[name] = (dims, own.get(name.removeprefix(f"{block}_"), np.zeros(old.shape)).reshape(old.shape))
     return replace(encoded, arrays=arrays, coords=coords)
 
 

@@ -14,7 +14,7 @@ import pytensor
 import pytensor.tensor as pt
 
 from progression.engines.cells import Cells, Rows, make_cells
-from progression.engines.elimination import Lines, eliminate, finish
+from progression.engines.elimination import LOG_2PI, Lines, eliminate, finish
 from progression.engines.linear import NotLinear, Structure
 from progression.engines.split import INTERPRETED, batched, replaced
 
@@ -27,8 +27,8 @@ class ClosedForm:
     def __init__(self, form: Structure) -> None:
         self.form, self.split = form, form.split
         effects = [self.split.value(rv) for rv in form.effects]
-        self._shapes = [self.split.shape(rv)[1:] for rv in form.effects]
-        self.n_effects, self.n_linear = sum(int(np.prod(shape)) for shape in self._shapes), form.linear.size
+        self.shapes = [self.split.shape(rv)[1:] for rv in form.effects]
+        self.n_effects, self.n_linear = sum(int(np.prod(shape)) for shape in self.shapes), form.linear.size
         by_subject = pt.zeros_like(effects[0].reshape((effects[0].shape[0], -1))[:, 0])
         self._effects, self._special = effects, None
         graphs = [term + by_subject for block in form.blocks for term in block.terms]
@@ -46,14 +46,14 @@ class ClosedForm:
     def _bent(self) -> bool:
         """Whether something taken for a straight line has curvature: tried at random points, to rounding error."""
         rng = np.random.default_rng(20261122)
-        n = self.split.built.encoded.n_padded
+        n = int(self.split.model.dim_lengths["subject"].eval())
         x = np.repeat(rng.normal(0, 0.5, (1, self.form.rest.size)), 4, axis=0)
 
         def corners(*shape: int) -> np.ndarray:
             one, other = rng.normal(size=(2, *shape))
             return np.stack([np.zeros(shape), one, other, one + other])
 
-        found = self._run(x, corners(self.n_linear), *(corners(n, *shape) for shape in self._shapes))
+        found = self._run(x, corners(self.n_linear), *(corners(n, *shape) for shape in self.shapes))
         gaps = [(np.abs(one[3] - one[2] - one[1] + one[0]), 1e-8 * (1 + np.abs(one).max(initial=0))) for one in found]
         return not all(np.all(gap <= most) for gap, most in gaps)  # a NaN is a bend too
 
@@ -66,7 +66,7 @@ class ClosedForm:
         for column in np.eye(m)[:, : m - 1]:
             swaps: dict[Any, Any] = {self.form.linear.vector: pt.constant(column[self.n_effects :])}
             at = 0
-            for value, shape in zip(self._effects, self._shapes, strict=True):
+            for value, shape in zip(self._effects, self.shapes, strict=True):
                 width = int(np.prod(shape))
                 swaps[value] = pt.constant(column[at : at + width].reshape(1, *shape))
                 at += width
@@ -84,7 +84,7 @@ class ClosedForm:
         z = np.repeat(np.eye(m)[:, : m - 1], b, axis=0)
         linear = z[:, e:] if given is None else np.tile(given.reshape(b, -1), (m, 1))
         u, at = [], 0
-        for shape in self._shapes:
+        for shape in self.shapes:
             width = int(np.prod(shape))
             piece = z[:, at : at + width].reshape(m * b, 1, *shape)
             u.append(np.ascontiguousarray(np.broadcast_to(piece, (m * b, kinds, *shape))))
@@ -190,7 +190,9 @@ class ClosedForm:
                 constant[to], matrix[:, :, *to] = eliminate(own.take(np.arange(n)[inner]), lines.take(inner, inner_piece))
         return finish(constant, matrix)
 
-    def draw_effects(self, cells: Cells, x: np.ndarray, linear: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw_effects(
+        self, cells: Cells, x: np.ndarray, linear: np.ndarray, rng: np.random.Generator, *, with_density: bool = False
+    ) -> Any:
         """One draw of every subject's effects for each point, from their conditional normal.
 
         Parameters
@@ -201,10 +203,12 @@ class ClosedForm:
 
         Returns
         -------
-        array, shape (points, subjects, effects)
+        effects : array, shape (points, subjects, effects)
+        log_density : array, shape (points,)
+            Of the draws, under that normal; only `with_density`.
         """
         n, e = cells.count.shape[1], self.n_effects
-        made = np.empty((len(x), n, e))
+        made, density = np.empty((len(x), n, e)), np.zeros(len(x))
         for _, piece in _tiles(1, len(x), max(1, _LARGE // ((e + 1) * (e + 5) * n))):
             lines = self._lines(cells, x[None, piece], linear[None, piece])
             g, own, sd = lines.terms[..., 0, :], lines.effects[..., 0, :], lines.sd[lines.block_of, 0]
@@ -219,9 +223,13 @@ class ClosedForm:
             for j in reversed(range(e)):
                 pivot = h[j, j]
                 later = (h[j, j + 1 : e] * u[j + 1 :]).sum(axis=0)
-                u[j] = rng.standard_normal(pivot.shape) / np.sqrt(pivot) - (given[j] + later) / pivot
+                normal = rng.standard_normal(pivot.shape)
+                u[j] = normal / np.sqrt(pivot) - (given[j] + later) / pivot
+                if with_density:
+                    density[piece] += (0.5 * (np.log(pivot) - LOG_2PI) - 0.5 * normal**2).sum(axis=0)
             made[piece] = u.transpose(2, 1, 0)
-        return made[:, cells.cell_of[0]]
+        made = made[:, cells.cell_of[0]]
+        return (made, density) if with_density else made
 
 
 def _tiles(sets: int, points: int, most: int) -> list[tuple[slice, slice]]:

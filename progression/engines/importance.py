@@ -24,9 +24,9 @@ Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 # What a posterior may not exceed to be trusted. Vehtari et al. (2024) for k. The error is the SD, between draws, of the
 # error of the log density: at 0.05 it moves no posterior mean by more than 0.05 posterior SD (Cauchy and Schwarz).
-MAX_PARETO_K, MAX_QUADRATURE_ERROR = 0.7, 0.05
+MAX_PARETO_K, MAX_QUADRATURE_ERROR, MIN_SHARE = 0.7, 0.05, 0.1
 
-GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.5, 0.25, 6, 6.0
+GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.2, 0.25, 6, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +187,22 @@ def _together(made: list[Weighted]) -> Weighted:
     )  # fmt: skip
 
 
+def reasons(weighted: Weighted) -> tuple[str, ...]:
+    """Why each set's weights cannot be trusted; empty where they can.
+
+    With few points even k below 0.7 is too much: Vehtari et al. (2024), equation 11.
+    """
+    points = np.isfinite(weighted.log_weight).sum(axis=1)
+    most = np.minimum(1 - 1 / np.log10(np.maximum(points, 11)), MAX_PARETO_K)
+    found = []
+    for k, limit, share, n in zip(weighted.pareto_k, most, weighted.share, points, strict=True):
+        text = "" if k <= limit else f"importance weights have Pareto k {k:.2f}; at most {limit:.2f} is wanted"
+        if not text and not share >= MIN_SHARE:
+            text = f"only {share:.0%} of {n} points are effective; at least {MIN_SHARE:.0%} are wanted"
+        found.append(text)
+    return tuple(found)
+
+
 def resample(log_weight: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of `draws` points in proportion to their weights: systematic, in random order."""
     total = np.cumsum(np.exp(log_weight - log_weight.max()))
@@ -241,6 +257,8 @@ def smooth(log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     log_weight : array, shape (sets, points)
     """
     sets, n = log_weight.shape
+    hopeless = ~np.isfinite(log_weight.max(axis=1))  # no point has a density
+    log_weight = np.where(hopeless[:, None], 0.0, log_weight)
     log_weight = log_weight - log_weight.max(axis=1, keepdims=True)
     tail = int(min(np.ceil(0.2 * n), np.ceil(3 * np.sqrt(n))))
     if tail < 5:
@@ -261,7 +279,7 @@ def smooth(log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     replaced = np.where((usable & np.isfinite(k))[:, None], smoothed, top[:, 1:])
     out = log_weight.copy()
     np.put_along_axis(out, order[:, 1:], replaced, axis=1)
-    k = np.where(usable, k, -np.inf)
+    k = np.where(hopeless, np.inf, np.where(usable, k, -np.inf))
     return out - special.logsumexp(out, axis=1, keepdims=True), k
 
 

@@ -131,7 +131,12 @@ def structure(split: Split, *, careful: bool = False) -> Structure:
         if split.touches(means[rv][1], split.effects):
             raise NotLinear(f"the SD of {rv.name} depends on subject effects")
     linear = _affine_subset(split, candidates, means, gaussian) if careful else candidates
-    rest = [rv for rv in split.population if rv not in linear]
+    while True:  # what stands above a parameter that stays must stay too
+        rest = [rv for rv in split.population if rv not in linear]
+        above = set(ancestors(rest))
+        if not any(rv in above for rv in linear):
+            break
+        linear = [rv for rv in linear if rv not in above]
     return _assemble(split, rest, linear, gaussian, observed, means)
 
 
@@ -157,7 +162,8 @@ def _bent(split: Split, linear: Sequence[Any], graphs: Sequence[Any]) -> bool:
     rest = split.flat([rv for rv in split.population if rv not in linear], "rest")
     line = split.flat(linear, "linear")
     effects = [split.value(rv) for rv in split.effects]
-    shapes = [split.shape(rv) for rv in split.effects]
+    n = int(split.model.dim_lengths["subject"].eval())
+    shapes = [(n, *split.shape(rv)[1:]) for rv in split.effects]
     run = batched([rest.vector, line.vector, *effects], swapped(graphs, rest, line))
     x = rng.normal(0, 0.5, rest.size)
     z = [[rng.normal(0, 1, line.size), *(rng.normal(0, 1, shape) for shape in shapes)] for _ in range(2)]
@@ -192,6 +198,8 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
     lines = [tuple(Line(rv.name, *swapped(means[rv], *flats)) for rv in group) for group in (split.effects, linear)]
     prior = model.logp(vars=rest + observed, jacobian=True) if rest or observed else pt.constant(0.0, dtype='float64')
     total = sum(split.natural(model.potentials), prior) if model.potentials else prior
+    if any(_by_subject(split, v) or _by_row(split, v) for v in ancestors([total, *(b.sd for b in blocks)])):
+        raise NotLinear("what remains after the effects depends on data by subject or by row")
     graphs = [t for b in blocks for t in b.terms] + [g for group in lines for line in group for g in (line.mean, line.sd)]
     used = tuple(str(v.name) for v in ancestors(graphs) if _by_subject(split, v))
     return Structure(split, flats[0], flats[1], split.effects, tuple(blocks), lines[0], lines[1],
@@ -201,6 +209,11 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
 def _by_subject(split: Split, variable: Any) -> bool:
     name = getattr(variable, "name", None)
     return variable in split.model.data_vars and (split.model.named_vars_to_dims.get(name) or ("",))[0] == "subject"
+
+
+def _by_row(split: Split, variable: Any) -> bool:
+    first = (split.model.named_vars_to_dims.get(getattr(variable, "name", None)) or ("",))[0]
+    return variable in split.model.data_vars and first in {split.built.encoded.row_dim(b) for b in split.built.encoded.blocks}
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from progression.engines import importance
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
+from progression.engines.identity import closed_form_holds, effects_stand_alone
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
@@ -52,7 +53,7 @@ def sample(
     """
     encoded = encoded.unpadded()
     built = build(model, encoded, priors)  # first: it says in words what data the program lacks
-    program = prepare(model, encoded, priors)
+    program = prepare(model, encoded, priors, built)
     seeds = np.random.SeedSequence(random_seed).spawn(chains + 2)
     rngs = [np.random.default_rng(seed) for seed in seeds]
     if isinstance(program.inner, ClosedForm):
@@ -81,13 +82,19 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
         return inner.log_density(cells, x)
 
     mode = importance.find_modes(target, np.zeros((1, inner.form.rest.size)))
-    points = _power_of_two(2 * draws * chains)
+    _one_mode(inner, cells, mode)
+    points = chains * _power_of_two(2 * draws)
     weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
     _refuse(weighted)
     where = _resample(weighted, draws, chains, rngs)
     x = weighted.x[0, where]
     normal = importance.normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
     linear = draw_linear(weighted.kept[0, where], normal)
+    log_density = inner.log_density(cells, x[None, :: max(1, len(x) // 8)])[0]
+    hold = slice(None, None, max(1, len(x) // 8))
+    if not closed_form_holds(inner, program.joint, arrays, own, x[hold], log_density[0], weighted.kept[0, where[hold]],
+                             linear[hold], np.random.default_rng(1)):  # fmt: skip
+        raise Untrusted("the closed form is not the program's density at its own draws")
     effects = inner.draw_effects(own, x, linear, rngs[-1])
     return (x, linear), effects, weighted, 0.0
 
@@ -136,7 +143,7 @@ def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
 
 
 def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rngs: list[np.random.Generator]) -> Any:
-    points = _power_of_two(draws * chains)
+    points = chains * _power_of_two(draws)
     assert isinstance(program.inner, Integrated)
     x, weighted, error, _ = integrate(program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
     return (x,), program.inner.draw_effects(x, rngs[-1]), weighted, error
@@ -181,6 +188,11 @@ def integrate(
     if not error <= importance.MAX_QUADRATURE_ERROR:
         raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
     _refuse(weighted)
+    check = np.random.default_rng(1)
+    few = weighted.x[0, where[:4]]
+    if not effects_stand_alone(inner, few, inner.draw_effects(few, check, candidates=2),
+                               inner.draw_effects(few, check, candidates=2), check):  # fmt: skip
+        raise Untrusted("a subject's rows depend on effects that were taken not to meet")
     return weighted.x[0, where], weighted, error, mode
 
 
@@ -255,9 +267,27 @@ def _resample(weighted: importance.Weighted, draws: int, chains: int, rngs: list
 
 
 def _refuse(weighted: importance.Weighted) -> None:
-    k = float(weighted.pareto_k[0])
-    if not k <= importance.MAX_PARETO_K:
-        raise Untrusted(f"importance weights have Pareto k {k:.2f}; at most {importance.MAX_PARETO_K} is wanted")
+    (reason,) = importance.reasons(weighted)
+    if reason:
+        raise Untrusted(reason)
+
+
+def _one_mode(inner: ClosedForm, cells: Cells, mode: importance.Mode) -> None:
+    """Refuse a density with several modes that matter, looked for from scattered starts."""
+    if not mode.found[0]:
+        raise Untrusted("the mode was not found")
+    d = mode.at.shape[1]
+    starts = mode.at + np.random.default_rng(20261122).normal(0, 2, (4, d))
+
+    def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, kept = inner.log_density(cells, x.reshape(1, -1, d))
+        return found.reshape(x.shape[:2]), kept.reshape(*x.shape[:2], -1)
+
+    others = importance.find_modes(target, starts, steps=15)
+    height = target(np.concatenate([mode.at, others.at])[:, None], np.arange(5))[0][:, 0]
+    away = np.linalg.norm((others.at - mode.at) @ np.linalg.inv(mode.root[0]).T, axis=1)
+    if np.any((away > 4) & (height[1:] > height[0] - 3) & others.found):
+        raise Untrusted("the density of the parameters that remain has several modes")
 
 
 def _stats(weighted: importance.Weighted, chains: int, draws: int, error: float) -> xr.Dataset:
@@ -268,4 +298,4 @@ def _stats(weighted: importance.Weighted, chains: int, draws: int, error: float)
 
 
 def _power_of_two(n: int) -> int:
-    return int(2 ** np.ceil(np.log2(max(n, 512))))
+    return int(2 ** np.ceil(np.log2(max(n, 256))))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from pytensor.graph.basic import Constant
+from pytensor.graph.traversal import ancestors
 
 from progression.encoding import Encoded
 from progression.engines.closed import ClosedForm
+from progression.engines.identity import joint_density
 from progression.engines.linear import NotLinear, structure
+from progression.engines.program import Built, build
 from progression.engines.quadrature import MOST_EFFECTS, Integrated
 from progression.engines.split import Split, batched, split, swapped
 from progression.faults import Fault, SettingError
@@ -50,6 +56,8 @@ class Program:
         self.names = tuple(rv.name for rv in (*self.split.population, *fixed))
         self.subject_names = tuple(rv.name for rv in (*self.split.effects, *varying))
         vectors = [flat.vector for flat in flats]
+        self.flats = flats
+        self._joint: Any = None
         self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
         self._subjects = batched([*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats))
         self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
@@ -75,6 +83,13 @@ class Program:
         if self._integral is None:
             self._integral = _checked(self.model, Integrated(self.split))
         return self._integral
+
+    @property
+    def joint(self) -> Any:
+        """The program's own log density of everything, compiled when first asked for."""
+        if self._joint is None:
+            self._joint = joint_density(self.split, self.flats)
+        return self._joint
 
     def arrays(self, encoded: Encoded) -> dict[str, np.ndarray]:
         """The data the program reads."""
@@ -126,11 +141,11 @@ def _checked(model: Model, made: Integrated) -> Integrated:
 class _Key:
     """What a prepared program is kept under: the program, its priors, and the sizes of its population parameters."""
 
-    def __init__(self, model: Model, priors: Mapping[str, SupportsPyMC], encoded: Encoded) -> None:
+    def __init__(self, model: Model, priors: Mapping[str, SupportsPyMC], encoded: Encoded, built: Built) -> None:
         self.made = model, priors, encoded
         facts = [(name, prior if isinstance(prior, Prior) else id(prior)) for name, prior in sorted(priors.items())]
         sizes = {dim: n for dim, n in encoded.sizes().items() if dim != "subject"}
-        self.key = id(model.program), tuple(facts), tuple(sorted(sizes.items())), tuple(encoded.blocks)
+        self.key = id(model.program), tuple(facts), tuple(sorted(sizes.items())), tuple(encoded.blocks), constants(built)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -144,12 +159,27 @@ def _prepared(key: _Key) -> Program:
     return Program(*key.made)
 
 
-def prepare(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) -> Program:
+def constants(built: Built) -> str:
+    """Hash of the numbers a program has taken out of its data as constants, which tie it to them."""
+    digest = hashlib.sha256()
+    model = built.model
+    for node in ancestors([*model.basic_RVs, *model.deterministics, *model.potentials]):
+        if isinstance(node, Constant) and isinstance(node.data, np.ndarray):
+            digest.update(np.ascontiguousarray(node.data).tobytes())
+    return digest.hexdigest()
+
+
+def prepare(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], built: Built | None = None) -> Program:
     """A program made ready, kept for further data sets.
+
+    Parameters
+    ----------
+    built : Built, optional
+        The program run on these data, where it was run already.
 
     Raises
     ------
     SettingError
         Where the engine cannot handle the program, with the reason.
     """
-    return _prepared(_Key(model, priors, encoded))
+    return _prepared(_Key(model, priors, encoded, built or build(model, encoded, priors)))

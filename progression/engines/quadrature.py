@@ -83,7 +83,7 @@ class Integrated:
         """Effects of a subject that meet in some row or prior, found by moving each of them alone."""
         self._row_group: list[np.ndarray] = []
         rng = np.random.default_rng(20261122)
-        n, e = self.split.built.encoded.n_padded, self.n_effects
+        n, e = int(self.split.model.dim_lengths["subject"].eval()), self.n_effects
         x = rng.normal(0, 0.3, self.x.size)
         u = rng.normal(0, 0.5, (n, e))
         moved = np.repeat(u[None], e + 1, axis=0)
@@ -143,7 +143,7 @@ class Integrated:
         *rows, _ = self._run_terms(x, moved)
         return [np.argmax(np.abs(one[1:] - one[:1]), axis=0) for one in rows]
 
-    def _units(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    def units(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Log density of each unit's rows and effects: (points, subjects, groups)."""
         *rows, own = self._run_terms(x, u)
         total = np.stack([own[:, :, group].sum(axis=2) for group in self.groups], axis=2)
@@ -179,16 +179,16 @@ class Integrated:
             gradient, hessian = self._curvature(at, mode)
             precision = self._positive(-hessian)
             move = np.linalg.solve(precision, gradient[..., None])[..., 0]
-            value = self._units(at, mode) if value is None else value
+            value = self.units(at, mode) if value is None else value
             step = np.ones(value.shape)
             for _ in range(12):  # halve where it would go down
-                tried = mode + move * self._spread_groups(step)
-                reached = self._units(at, tried)
+                tried = mode + move * self.by_effect(step)
+                reached = self.units(at, tried)
                 worse = ~(reached >= value - 1e-9)
                 if not worse.any():
                     break
                 step[worse] *= 0.4
-            mode, value = np.where(self._spread_groups(worse), mode, tried), np.where(worse, value, reached)
+            mode, value = np.where(self.by_effect(worse), mode, tried), np.where(worse, value, reached)
             if np.abs(move).max(initial=0) < 1e-5:
                 break
         root = self._root(self._positive(-self._curvature(at, mode)[1]))[0]
@@ -207,7 +207,8 @@ class Integrated:
                 by_root[piece : piece + self._step] = (moved - root) / h
         self.reference = Reference(x.copy(), mode[0], by_mode, root, by_root)
 
-    def _spread_groups(self, by_group: np.ndarray) -> np.ndarray:
+    def by_effect(self, by_group: np.ndarray) -> np.ndarray:
+        """What is known by group, (..., groups), for each effect, (..., effects)."""
         made = np.empty((*by_group.shape[:-1], self.n_effects), by_group.dtype)
         for g, group in enumerate(self.groups):
             made[..., group] = by_group[..., [g]]
@@ -256,7 +257,7 @@ class Integrated:
                 moved[group] = z[at : at + len(group)]
                 at += len(group)
             u = centre + (root @ moved if self.n_effects > len(self.groups) else np.exp(log_diagonal) * moved)
-            terms.append(self._units(x, u) + w)
+            terms.append(self.units(x, u) + w)
             places.append(u)
         volume = np.stack([log_diagonal[..., group].sum(axis=-1) for group in self.groups], axis=-1)
         return np.stack(terms) + volume, places
@@ -289,7 +290,7 @@ class Integrated:
             for term, u in zip(terms, places, strict=True):
                 mass = np.exp(term - total)
                 flat = mass.reshape(len(piece), -1)
-                own = self._spread_groups(mass)
+                own = self.by_effect(mass)
                 slope += self._compiled["gradient"](piece, u, *(flat[:, unit] for unit in self._unit), own)[0]
             values.append(prior + total.sum(axis=(1, 2)))
             gradients.append(slope)
@@ -306,17 +307,17 @@ class Integrated:
             for _ in range(candidates):
                 z = rng.standard_normal((len(piece), self.n, self.n_effects))
                 chi = rng.chisquare(degrees, (len(piece), self.n, len(self.groups)))
-                z /= np.sqrt(self._spread_groups(chi) / degrees)
+                z /= np.sqrt(self.by_effect(chi) / degrees)
                 u = centre + (root @ z[..., None])[..., 0]
                 square = np.stack([(z[..., group] ** 2).sum(axis=-1) for group in self.groups], axis=-1)
                 width = np.array([len(group) for group in self.groups])
                 log_t = -0.5 * (degrees + width) * np.log1p(square / degrees)
-                key = self._units(piece, u) - log_t + rng.gumbel(size=log_t.shape)  # the greatest is a draw by weight
+                key = self.units(piece, u) - log_t + rng.gumbel(size=log_t.shape)  # the greatest is a draw by weight
                 if best is None or top is None:
                     best, top = u, key
                 else:
                     win = key > top
-                    best, top = np.where(self._spread_groups(win), u, best), np.where(win, key, top)
+                    best, top = np.where(self.by_effect(win), u, best), np.where(win, key, top)
             made[i : i + self._step] = best
         return made
 

@@ -15,6 +15,7 @@ from pymc.logprob.transforms import LogTransform
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors, toposort
+from pytensor.scalar.basic import Cast
 from pytensor.scalar.math import Log1mexp, Softplus, TriGamma
 from pytensor.tensor.elemwise import Elemwise
 
@@ -73,7 +74,7 @@ class Flat:
         found, start = {}, 0
         for name, shape in zip(self.names, self.shapes, strict=True):
             stop = start + int(np.prod(shape))
-            found[name] = flat[..., start:stop].reshape(*flat.shape[:-1], *shape)
+            found[name] = flat[..., start:stop].reshape(flat.shape[:-1] + shape)
             start = stop
         return found
 
@@ -170,10 +171,14 @@ def split(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
     for rv in effects:
         if dims[rv.name][0] != "subject":
             reasons.append(f"the first dim of {rv.name} is not 'subject'")
+        elif rv.owner.op.ndim_supp:
+            reasons.append(f"{rv.name} has one density for several effects")
     for rv in built.model.observed_RVs:
         own = dims.get(rv.name) or ()
-        if rv.name not in encoded.blocks or own[:1] not in [(encoded.row_dim(rv.name),), ("subject",)]:
-            reasons.append(f"the observed variable {rv.name} has neither the dim '{rv.name}_row' nor 'subject'")
+        if rv.name not in encoded.blocks or own[:1] != (encoded.row_dim(rv.name),):
+            reasons.append(f"the observed variable {rv.name} has not the dim '{rv.name}_row'")
+        elif not _as_given(built.model, rv):
+            reasons.append(f"{rv.name} observes something else than data.{rv.name}.value as it stands")
     made = Split(built, population, effects)
     for rv in population:
         if any(node in effects for node in ancestors([rv]) if node is not rv):
@@ -187,6 +192,18 @@ def split(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
                   remedy='use engine="nuts"') for reason in reasons
         ])  # fmt: skip
     return made
+
+
+def _as_given(model: pm.Model, rv: Any) -> bool:
+    """Whether an observed variable observes the values themselves, perhaps in another type."""
+    value = model.rvs_to_values[rv]
+    while value.owner is not None and (isinstance(value.owner.op, ViewOp) or _is_cast(value.owner)):
+        value = value.owner.inputs[0]
+    return value in model.data_vars and value.name == f"{rv.name}_value"
+
+
+def _is_cast(node: Any) -> bool:
+    return isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Cast)
 
 
 def batched(inputs: Sequence[Any], outputs: Sequence[Any], *, mode: Any = INTERPRETED) -> Any:

@@ -1,0 +1,300 @@
+"""Modes and weighted points of densities whose moments are known; the weights' tail against ArviZ's own smoothing."""
+
+import numpy as np
+import pytest
+from arviz_stats.base import array_stats
+from scipy import special, stats
+
+from progression.engines import importance
+from progression.engines.importance import MAX_PARETO_K, Mode, find_modes, resample, sample, smooth
+
+
+def target(*densities):
+    """Each density, a function of (..., size), as a data set of its own; each point keeps its square length."""
+
+    def run(x, which):
+        made = np.stack([densities[s](x[i]) for i, s in enumerate(which)])
+        return made, (x**2).sum(axis=-1, keepdims=True)
+
+    return run
+
+
+CENTRE, COV = np.array([30.0, -200.0, 0.01]), np.array([[4.0, 3.0, 0.01], [3.0, 9.0, 0.0], [0.01, 0.0, 1e-4]])
+
+
+def far(x):
+    return stats.multivariate_normal.logpdf(x, CENTRE, COV)
+
+
+def banana(x):
+    """x0 standard normal; x1 about a parabola in it, SD 1/2."""
+    return stats.norm.logpdf(x[..., 0]) + stats.norm.logpdf(x[..., 1], 0.5 * (x[..., 0] ** 2 - 1), 0.5)
+
+
+def log_gamma(shape):
+    """The logarithm of gamma variables with rate 1: skewed, its mode at log(shape)."""
+    return lambda x: (shape * x - np.exp(x)).sum(axis=-1)
+
+
+def weighted(density, size, *, points=2048, seed=0, start=None, **how):
+    run = target(density)
+    mode = find_modes(run, np.zeros((1, size)) if start is None else np.asarray(start, float)[None])
+    return sample(run, mode, points=points, seeds=[np.random.default_rng(seed)], **how)
+
+
+def moments(found, functions):
+    """Weighted means of functions of the points."""
+    weight = np.exp(found.log_weight[0])
+    assert weight.sum() == pytest.approx(1)
+    return np.array([weight @ one(found.x[0]) for one in functions])
+
+
+# --------------------------------------------------------------------------------------------------- modes
+
+
+# density, mode, curvature there, and what may be off: derivatives are differences over a third of an SD
+KNOWN = {
+    "normal, far away": (far, CENTRE, np.linalg.inv(COV), 1e-3),
+    "banana": (banana, [0.0, -0.5], np.diag([1.0, 4.0]), 0.3),
+    "log gamma": (log_gamma(2.0), [np.log(2)] * 2, 2 * np.eye(2), 0.12),
+    "log gamma, small": (log_gamma(0.3), [np.log(0.3)], [[0.3]], 0.12),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_mode_and_curvature_of_a_known_density(name):
+    density, at, curvature, off = KNOWN[name]
+    found = find_modes(target(density), np.zeros((1, len(at))))
+    assert found.found.all()
+    spread = np.sqrt(np.diag(np.linalg.inv(curvature)))
+    np.testing.assert_allclose((found.at[0] - at) / spread, 0, atol=0.06)
+    turned = found.root[0].T @ np.asarray(curvature) @ found.root[0]  # the identity, in the root's own coordinates
+    np.testing.assert_allclose(turned, np.eye(len(at)), atol=off)
+
+
+def test_modes_of_several_densities_at_once_are_those_found_one_by_one():
+    densities = [banana, log_gamma(2.0), lambda x: stats.norm.logpdf(x, [5.0, -7.0], [0.01, 40.0]).sum(axis=-1)]
+    together = find_modes(target(*densities), np.zeros((3, 2)))
+    for i, density in enumerate(densities):
+        alone = find_modes(target(density), np.zeros((1, 2)))
+        np.testing.assert_allclose(together.at[i], alone.at[0], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(together.root[i], alone.root[0], rtol=1e-9, atol=1e-9)
+    started = find_modes(target(*densities[:1] * 4), np.zeros((4, 2)), root=together.root[:1])
+    np.testing.assert_allclose(started.at, np.tile([0.0, -0.5], (4, 1)), atol=0.03)
+
+
+# --------------------------------------------------------------------------------------------------- weighted points
+
+
+FUNCTIONS = [
+    lambda x: x[:, 0],
+    lambda x: x[:, 1],
+    lambda x: x[:, 0] ** 2,
+    lambda x: x[:, 1] ** 2,
+    lambda x: x[:, 0] ** 2 * x[:, 1],
+]
+SIZES = {
+    "banana": (banana, FUNCTIONS, [0.0, 0.0, 1.0, 0.75, 1.0]),
+    "log gamma": (log_gamma(2.0), [lambda x: np.exp(x[:, 0]), lambda x: np.exp(x).prod(axis=1), lambda x: x[:, 1], lambda x: np.exp(2 * x[:, 0])],
+                  [2.0, 4.0, special.psi(2), 6.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_moments_of_a_density_that_is_not_normal(name):
+    """Over independent seeds the mean is the truth, to the standard error seen between them."""
+    density, functions, truth = SIZES[name]
+    found = np.array([moments(weighted(density, 2, seed=seed), functions) for seed in range(24)])
+    error = found.std(axis=0, ddof=1)
+    assert np.all(np.abs(found.mean(axis=0) - truth) < 4 * error / np.sqrt(24) + 1e-3)
+    assert np.all(error < 0.1)
+
+
+def test_a_normal_density_is_met_almost_exactly():
+    found = weighted(far, 3, points=4096)
+    weight = np.exp(found.log_weight[0])
+    mean = weight @ found.x[0]
+    np.testing.assert_allclose((mean - CENTRE) / np.sqrt(np.diag(COV)), 0, atol=0.01)
+    off = (found.x[0] - mean) / np.sqrt(np.diag(COV))
+    np.testing.assert_allclose((weight * off.T) @ off, COV / np.sqrt(np.outer(np.diag(COV), np.diag(COV))), atol=0.02)
+    assert found.pareto_k[0] < 0 and found.share[0] > 0.8 and len(found.x[0]) == 4096  # one round was enough
+
+
+def test_several_data_sets_at_once_are_weighted_as_each_alone():
+    """Also where one needs more rounds than another."""
+    densities = [lambda x: stats.norm.logpdf(x).sum(axis=-1), banana, lambda x: stats.t.logpdf(x, 2).sum(axis=-1)]
+    run = target(*densities)
+    mode = find_modes(run, np.zeros((3, 2)))
+    found = sample(run, mode, points=512, seeds=[np.random.default_rng(s) for s in range(3)])
+    rounds = []
+    for i, density in enumerate(densities):
+        own = Mode(mode.at[i : i + 1], mode.root[i : i + 1], mode.found[i : i + 1])
+        alone = sample(target(density), own, points=512, seeds=[np.random.default_rng(i)])
+        n = alone.x.shape[1]
+        rounds.append(n // 512)
+        np.testing.assert_allclose(found.x[i, :n], alone.x[0], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.log_weight[i, :n], alone.log_weight[0], rtol=1e-7, atol=1e-7)
+        np.testing.assert_allclose(found.kept[i, :n], alone.kept[0], rtol=1e-9, atol=1e-9)
+        assert np.all(found.log_weight[i, n:] == -np.inf)  # padding weighs nothing
+        np.testing.assert_allclose([found.pareto_k[i], found.share[i]], [alone.pareto_k[0], alone.share[0]], rtol=1e-6)
+    assert rounds[0] == 1 and max(rounds) > 1
+
+
+def test_what_is_kept_belongs_to_its_point():
+    found = weighted(lambda x: stats.t.logpdf(x, 2).sum(axis=-1), 2, points=512)
+    np.testing.assert_allclose(found.kept[0, :, 0], (found.x[0] ** 2).sum(axis=1))
+
+
+@pytest.mark.parametrize("chains", [1, 2, 3, 4])
+def test_points_of_each_chain_are_a_sample_of_their_own(chains):
+    density = log_gamma(2.0)
+    found = weighted(density, 2, points=512 * chains, chains=chains)
+    assert found.x.shape[1] % (512 * chains) == 0
+    means = []
+    for chain in range(chains):
+        own = np.arange(chain, found.x.shape[1], chains)
+        weight = np.exp(found.log_weight[0, own])
+        means.append(weight @ np.exp(found.x[0, own, 0]) / weight.sum())
+    np.testing.assert_allclose(means, 2.0, atol=0.15)
+    assert len(np.unique(means)) == chains  # no chain repeats another
+
+
+def test_the_same_seed_gives_the_same_points():
+    one, again, other = (weighted(banana, 2, points=512, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.x, again.x)
+    np.testing.assert_array_equal(one.log_weight, again.log_weight)
+    assert not np.any(one.x == other.x)
+
+
+# --------------------------------------------------------------------------------------------------- what cannot be covered
+
+
+def two_modes(apart):
+    return lambda x: np.logaddexp(stats.norm.logpdf(x[..., 0], -apart), stats.norm.logpdf(x[..., 0], apart))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_tails_far_heavier_than_the_proposal_are_told_or_covered(size):
+    """Cauchy: half its mass beyond the quartiles, no moments."""
+
+    def cauchy(x):
+        return -0.5 * (1 + size) * np.log1p((x**2).sum(axis=-1))
+
+    for seed in range(4):
+        found = weighted(cauchy, size, points=4096, seed=seed)
+        weight = np.exp(found.log_weight[0])
+        middle = weight[np.abs(found.x[0, :, 0]) < 1].sum()
+        far_out = weight[np.abs(found.x[0, :, 0]) > 12.7].sum()  # 5 % of a Cauchy variable
+        assert found.pareto_k[0] > MAX_PARETO_K or (abs(middle - 0.5) < 0.02 and abs(far_out - 0.05) < 0.02)
+
+
+def test_tails_that_no_round_can_cover_are_told():
+    found = weighted(lambda x: -1.2 * np.log1p(np.abs(x[..., 0])), 1, points=4096)
+    assert found.pareto_k[0] > MAX_PARETO_K
+
+
+@pytest.mark.parametrize("apart", [2.0, 3.0, 4.0])
+def test_a_second_mode_within_reach_is_found_by_later_rounds(apart):
+    found = weighted(two_modes(apart), 1, points=4096, start=[-1.0])
+    mean, square = moments(found, [lambda x: x[:, 0], lambda x: x[:, 0] ** 2])
+    assert found.pareto_k[0] > MAX_PARETO_K or (abs(mean) < 0.1 and square == pytest.approx(1 + apart**2, rel=0.03))
+    assert found.x.shape[1] > 4096  # the first round alone would not do
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_density_that_is_nowhere_finite_is_never_trusted(value):
+    """Such as one that overflows: no weight means nothing, not that all is well."""
+    run = target(lambda x: np.full(x.shape[:-1], value))
+    mode = Mode(np.zeros((1, 2)), np.eye(2)[None], np.ones(1, bool))
+    try:
+        found = sample(run, mode, points=512, seeds=[np.random.default_rng(0)])
+    except (ValueError, FloatingPointError, np.linalg.LinAlgError) as error:
+        pytest.fail(f"an error from inside instead of a verdict: {error}")
+    assert not found.pareto_k[0] <= MAX_PARETO_K  # as `_refuse` of the engine asks
+
+
+def test_a_density_that_is_zero_in_places_is_sampled_elsewhere():
+    """Half the plane is impossible."""
+    found = weighted(lambda x: np.where(x[..., 0] > 0, 2 * np.log(np.maximum(x[..., 0], 1e-9)) - x[..., 0], -np.inf)
+                     + stats.norm.logpdf(x[..., 1]), 2, points=4096, start=[2.0, 0.0])  # fmt: skip
+    assert np.exp(found.log_weight[0])[found.x[0, :, 0] <= 0].sum() == 0
+    assert found.pareto_k[0] > MAX_PARETO_K or moments(found, [lambda x: x[:, 0]])[0] == pytest.approx(3.0, abs=0.1)
+
+
+# --------------------------------------------------------------------------------------------------- smoothing
+
+
+WEIGHTS = {
+    "light": lambda rng, n: 0.5 * rng.normal(size=n),
+    "bounded": lambda rng, n: np.log(rng.random(n)),
+    "medium": lambda rng, n: 1.5 * rng.normal(size=n),
+    "k 0.3": lambda rng, n: np.log(stats.genpareto.rvs(0.3, size=n, random_state=rng)),
+    "k 0.7": lambda rng, n: np.log(stats.genpareto.rvs(0.7, size=n, random_state=rng)),
+    "k 1.2": lambda rng, n: np.log(stats.genpareto.rvs(1.2, size=n, random_state=rng)) + 300,
+    "skewed": lambda rng, n: -rng.exponential(size=n) * 4,
+}
+
+
+@pytest.mark.parametrize("n", [225, 1024, 4096])  # squares: ArviZ rounds the number of tail values down, others up
+@pytest.mark.parametrize("tail", WEIGHTS)
+def test_smoothing_agrees_with_arviz(tail, n):
+    rng = np.random.default_rng(12)
+    log_weight = np.stack([WEIGHTS[tail](rng, n) for _ in range(3)])
+    found, k = smooth(log_weight)
+    for one, own, row in zip(found, k, log_weight, strict=True):
+        expected, expected_k = array_stats.psislw(-row)
+        assert own == pytest.approx(float(expected_k), abs=1e-6)
+        expected = expected - special.logsumexp(expected)
+        np.testing.assert_allclose(np.exp(one), np.exp(expected), rtol=1e-6, atol=1e-12)
+        assert special.logsumexp(one) == pytest.approx(0, abs=1e-9)
+
+
+def test_smoothing_leaves_the_order_of_the_weights():
+    log_weight = np.random.default_rng(4).normal(size=(2, 800)) * 2
+    found, _ = smooth(log_weight)
+    np.testing.assert_array_equal(found.argsort(axis=1), log_weight.argsort(axis=1))
+
+
+def test_equal_weights_are_trusted_and_too_few_are_not():
+    found, k = smooth(np.zeros((1, 300)))
+    assert k[0] == -np.inf and np.allclose(found, -np.log(300))
+    assert smooth(np.random.default_rng(0).normal(size=(1, 20)))[1][0] == np.inf
+
+
+# --------------------------------------------------------------------------------------------------- resampling
+
+
+def test_resampling_is_unbiased():
+    rng = np.random.default_rng(6)
+    weight = rng.dirichlet(np.full(40, 0.3))
+    times, draws = 3000, 25
+    counts = np.stack([np.bincount(resample(np.log(weight), draws, rng), minlength=40) for _ in range(times)])
+    expected = draws * weight
+    assert np.all(counts.sum(axis=1) == draws)
+    assert np.all(
+        (counts >= np.floor(expected - 1e-9)) & (counts <= np.ceil(expected + 1e-9))
+    )  # systematic: nothing is left to chance
+    share = expected - np.floor(expected)
+    error = np.sqrt(np.maximum(share * (1 - share), 1e-12) / times)
+    assert np.all(np.abs(counts.mean(axis=0) - expected) < 5 * error + 1e-9)
+
+
+def test_resampled_draws_are_in_random_order():
+    """Else neighbouring draws would be neighbouring points, and halves of a chain would differ."""
+    rng = np.random.default_rng(7)
+    where = np.stack([resample(np.zeros(100), 100, rng) for _ in range(400)])
+    np.testing.assert_allclose(where.mean(axis=0), 49.5, atol=5 * np.sqrt(100**2 / 12 / 400))
+    assert abs(np.corrcoef(where[:, :-1].ravel(), where[:, 1:].ravel())[0, 1]) < 0.03
+
+
+def test_weights_of_zero_are_never_drawn():
+    log_weight = np.full(50, -np.inf)
+    log_weight[7] = -1e4
+    assert set(resample(log_weight, 30, np.random.default_rng(0))) == {7}
+
+
+def test_constants_are_those_the_gate_reads():
+    from progression import gate
+
+    assert gate.MAX_PARETO_K is importance.MAX_PARETO_K and gate.MAX_QUADRATURE_ERROR is importance.MAX_QUADRATURE_ERROR
