@@ -228,7 +228,8 @@ def _work(job: bytes, values: Mapping[str, np.ndarray], seeds: Sequence[np.rando
                 drawn[str(key)] = np.full((n, *variable.shape), np.nan)
                 dims[str(key)] = tuple(str(dim) for dim in variable.dims[1:])
             drawn[str(key)][s] = variable.to_numpy()
-        table.at[s, "fell_back"], table.at[s, "engine"] = table.at[s, "problem"], "nuts"
+        why = str(table.at[s, "problem"])
+        table.at[s, "fell_back"], table.at[s, "engine"] = why, "nuts"
         table.at[s, "problem"] = problems
     posterior = xr.Dataset({name: (("data_set", "draw", *dims[name]), array) for name, array in drawn.items()})
     labels = {dim: encoded.coords[dim] for dim in posterior.dims if dim in encoded.coords}

@@ -26,7 +26,7 @@ Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 # error of the log density: at 0.05 it moves no posterior mean by more than 0.05 posterior SD (Cauchy and Schwarz).
 MAX_PARETO_K, MAX_QUADRATURE_ERROR, MIN_SHARE = 0.7, 0.05, 0.1
 
-GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.2, 0.25, 6, 6.0
+GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.2, 0.25, 9, 6.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -277,6 +277,8 @@ def _one_mode(inner: ClosedForm, cells: Cells, mode: importance.Mode) -> None:
     if not mode.found[0]:
         raise Untrusted("the mode was not found")
     d = mode.at.shape[1]
+    if not d:
+        return
     starts = mode.at + np.random.default_rng(20261122).normal(0, 2, (4, d))
 
     def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
