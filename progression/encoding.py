@@ -61,7 +61,9 @@ class Encoded:
     def unpadded(self) -> Encoded:
         """The same coding without padding: for engines whose code is not tied to the number of subjects."""
         n = self.n_subjects
-        arrays = {name: (dims, array[:n] if dims[0] == "subject" else array) for name, (dims, array) in self.arrays.items()}
+        arrays = {
+            name: (dims, array[:n] if dims[0] == "subject" else array) for name, (dims, array) in self.arrays.items()
+        }
         return replace(self, arrays=arrays, n_padded=n)
 
     def groups(self) -> dict[str, xr.Dataset]:

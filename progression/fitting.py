@@ -105,10 +105,14 @@ def fit(
     settings: dict[str, Any] = {"engine": engine, "draws": draws, "chains": chains, "random_seed": seed}
     if engine == "marginal":
         try:
-            posterior, stats = marginal.sample(chosen, encoded, used_priors, draws=draws, chains=chains, random_seed=seed)
+            posterior, stats = marginal.sample(
+                chosen, encoded, used_priors, draws=draws, chains=chains, random_seed=seed
+            )
         except marginal.Untrusted as reason:
             engine, settings["fell_back"] = "nuts", str(reason)
-            warnings.warn(f"{chosen.name}: NUTS was run instead of the marginal engine: {reason}", FitWarning, stacklevel=2)
+            warnings.warn(
+                f"{chosen.name}: NUTS was run instead of the marginal engine: {reason}", FitWarning, stacklevel=2
+            )
     if engine == "nuts":
         settings |= {"engine": engine, "sampler": sampler or "nutpie", "tune": tune, **chosen.sampling, **sample_kwargs}
         posterior, stats = nuts.sample(
@@ -140,9 +144,14 @@ def choose_engine(model: Model, engine: object, sampler: str | None, sample_kwar
         of_nuts = sampler is not None or set(sample_kwargs) - {"cores"}
         return "nuts" if of_nuts else model.engine
     if not isinstance(engine, str) or engine not in ENGINES:
-        raise SettingError([setting_fault("engine", engine, f"is unknown{suggest(str(engine), ENGINES)}", "use one of them")])
+        raise SettingError(
+            [setting_fault("engine", engine, f"is unknown{suggest(str(engine), ENGINES)}", "use one of them")]
+        )
     if engine == "marginal":
-        misplaced = {**({"sampler": sampler} if sampler is not None else {}), **{k: v for k, v in sample_kwargs.items() if k in KEYWORDS and k != "cores"}}
+        misplaced = {
+            **({"sampler": sampler} if sampler is not None else {}),
+            **{k: v for k, v in sample_kwargs.items() if k in KEYWORDS and k != "cores"},
+        }
         if misplaced:
             raise SettingError([setting_fault(name, value, "is a setting of NUTS, not of the marginal engine", "leave it out, or use engine=\"nuts\"")
                                 for name, value in misplaced.items()])  # fmt: skip

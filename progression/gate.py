@@ -105,7 +105,9 @@ def _weights(stats: xr.Dataset) -> list[str]:
     if not k <= MAX_PARETO_K:
         found.append(f"Pareto k of the importance weights is {k:.2f}; at most {MAX_PARETO_K} is wanted")
     if not error <= MAX_QUADRATURE_ERROR:
-        found.append(f"the integral over subject effects is off by {error:.2g}; at most {MAX_QUADRATURE_ERROR} is wanted")
+        found.append(
+            f"the integral over subject effects is off by {error:.2g}; at most {MAX_QUADRATURE_ERROR} is wanted"
+        )
     return found
 
 

@@ -81,7 +81,9 @@ class Fits:
         """
         name = next(iter(self.estimands)) if estimand is None else estimand
         if name not in self.draws:
-            raise SettingError([setting_fault(None, name, f"is not an estimand here{suggest(name, self.estimands)}", "name one")])
+            raise SettingError(
+                [setting_fault(None, name, f"is not an estimand here{suggest(name, self.estimands)}", "name one")]
+            )
         if comparison not in OPERATORS or not is_number(value):
             raise SettingError([setting_fault(None, f"{comparison} {value}", "is not a comparison with a number",
                                               f"use one of {', '.join(OPERATORS)} and a finite number")])  # fmt: skip
@@ -172,7 +174,13 @@ def fit_many(
 
 
 def _watched(run: Any, tasks: int, size: int, total: int, progressbar: bool) -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True, quiet=not progressbar), transient=True) as progress:
         task = progress.add_task("data sets", total=total)
         for one in run:
@@ -184,14 +192,18 @@ def _wanted(model: Model, cohort: Cohort, estimands: str | Sequence[str] | None,
     names = [estimands] if isinstance(estimands, str) else estimands
     asked = [model.estimand(name) for name in names] if names is not None else [
         one for one in model.estimands if one.refusal(cohort) is None]  # fmt: skip
-    faults = [setting_fault(None, one.name, reason, "ask for another") for one in asked if (reason := one.refusal(cohort))]
+    faults = [
+        setting_fault(None, one.name, reason, "ask for another") for one in asked if (reason := one.refusal(cohort))
+    ]
     known = sorted({key for one in asked for key in one.at})
     faults += [setting_fault(None, key, f"is not a setting of these estimands{suggest(key, known)}", "rename it")
                for key in at if key not in known]  # fmt: skip
     faults += [setting_fault(None, key, f"= {value} is not a finite number", "give a number")
                for key, value in at.items() if not is_number(value)]  # fmt: skip
     if not asked and not faults:
-        faults.append(setting_fault(None, model.name, "has no estimand that this design can answer", "see its estimands"))
+        faults.append(
+            setting_fault(None, model.name, "has no estimand that this design can answer", "see its estimands")
+        )
     if faults:
         raise SettingError(faults)
     return [(one, {key: float(at.get(key, default)) for key, default in one.at.items()}) for one in asked]

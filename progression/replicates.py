@@ -42,7 +42,9 @@ class Replicates:
 
     def __post_init__(self) -> None:
         faults = []
-        object.__setattr__(self, "values", {name: np.atleast_2d(np.asarray(v, float)) for name, v in self.values.items()})
+        object.__setattr__(
+            self, "values", {name: np.atleast_2d(np.asarray(v, float)) for name, v in self.values.items()}
+        )
         known, sizes = [outcome.name for outcome in self.cohort.outcomes], set()
         for name, value in self.values.items():
             if name not in known:
@@ -170,7 +172,9 @@ class Replicates:
 def _value_faults(value: np.ndarray, outcome: Outcome, *, strict: bool) -> list[Fault]:
     flat = value.ravel()
     limit = outcome.detection_limit or 0.0
-    spots = outcome_spots(flat, (flat <= limit) & (limit > 0), replace(outcome, detection_limit=None), simulated=not strict)
+    spots = outcome_spots(
+        flat, (flat <= limit) & (limit > 0), replace(outcome, detection_limit=None), simulated=not strict
+    )
     width = value.shape[1]
     return [Fault(what=f"data set {spot[0] // width}: {spot[1]}", column=outcome.name, row=int(spot[0] % width), remedy=spot[2],
                   value=float(flat[spot[0]]), table="visits") for spot in spots[:_SHOWN]]  # fmt: skip

@@ -195,7 +195,9 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
         rows["value"], rows["lower"] = np.maximum(rows["value"], limit), limit
         coords[encoded.row_dim(block)] = list(range(int(seen.sum())))
         arrays |= {f"{block}_{name}": ((encoded.row_dim(block),), array) for name, array in rows.items()}
-        known = [name for name, (dims, _) in encoded.arrays.items() if name.startswith(f"{block}_") and dims[0] == "subject"]
+        known = [
+            name for name, (dims, _) in encoded.arrays.items() if name.startswith(f"{block}_") and dims[0] == "subject"
+        ]
         own = statistics_by_subject(rows, encoded.n_subjects, len(members))
         for name in known:  # a statistic that these values do not allow is as if nothing were known
             dims, old = encoded.arrays[name]

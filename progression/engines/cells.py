@@ -56,7 +56,12 @@ class Cells:
 
 
 def make_cells(
-    arrays: Mapping[str, np.ndarray], names: Sequence[str], n_subjects: int, rows: Sequence[Rows], *, every: bool = False
+    arrays: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    n_subjects: int,
+    rows: Sequence[Rows],
+    *,
+    every: bool = False,
 ) -> Cells:
     """Reduce data to cells of subjects alike in covariates and visits.
 

@@ -104,7 +104,9 @@ class ClosedForm:
                 made.append(Rows(of, np.stack(columns, axis=1).astype(float), np.log(value) if block.log else value))
         return made
 
-    def cells(self, arrays: Mapping[str, np.ndarray], n_subjects: int, rows: Sequence[Rows], *, every: bool = False) -> Cells:
+    def cells(
+        self, arrays: Mapping[str, np.ndarray], n_subjects: int, rows: Sequence[Rows], *, every: bool = False
+    ) -> Cells:
         """Reduce data to cells of subjects alike in covariates and visits; with `every`, one cell a subject."""
         return make_cells(arrays, self.form.subject_data, n_subjects, rows, every=every)
 
@@ -187,7 +189,9 @@ class ClosedForm:
             for inner, inner_piece in _tiles(n, p, least):
                 to = (slice(some.start + inner.start, some.start + inner.stop),
                       slice(piece.start + inner_piece.start, piece.start + inner_piece.stop))  # fmt: skip
-                constant[to], matrix[:, :, *to] = eliminate(own.take(np.arange(n)[inner]), lines.take(inner, inner_piece))
+                constant[to], matrix[:, :, *to] = eliminate(
+                    own.take(np.arange(n)[inner]), lines.take(inner, inner_piece)
+                )
         return finish(constant, matrix)
 
     def draw_effects(

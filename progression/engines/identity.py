@@ -75,7 +75,9 @@ def linear_density(factor: np.ndarray, linear: np.ndarray) -> np.ndarray:
     return found
 
 
-def effects_stand_alone(inner: Integrated, x: np.ndarray, one: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> bool:
+def effects_stand_alone(
+    inner: Integrated, x: np.ndarray, one: np.ndarray, other: np.ndarray, rng: np.random.Generator
+) -> bool:
     """Whether each unit's density depends on its own effects only, tried by exchanging those of some units between draws.
 
     Parameters

@@ -148,7 +148,9 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         fresh_value, fresh_kept = target(fresh, open_)
         x, value, kept = (one if old is None else np.concatenate([old, one], axis=1)
                           for old, one in ((x, fresh), (value, fresh_value), (kept, fresh_kept)))  # fmt: skip
-        proposal = special.logsumexp([_log_t(x, at[open_], r[open_]) for at, r in zip(location, root, strict=True)], axis=0)
+        proposal = special.logsumexp(
+            [_log_t(x, at[open_], r[open_]) for at, r in zip(location, root, strict=True)], axis=0
+        )
         log_weight, k = smooth(np.where(np.isfinite(value), value, -np.inf) - proposal)
         share = 1 / np.exp(special.logsumexp(2 * log_weight, axis=1)) / log_weight.shape[1]
         for i, s in enumerate(open_):
@@ -161,7 +163,9 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         off = x - centre[:, None]
         spread = np.einsum("sp,spi,spj->sij", weight, off, off)
         old = root[-1][open_]
-        trust = np.clip(share * log_weight.shape[1] / (20.0 * d), 0.05, 1)[:, None, None]  # few effective points say little
+        trust = np.clip(share * log_weight.shape[1] / (20.0 * d), 0.05, 1)[
+            :, None, None
+        ]  # few effective points say little
         spread = 1.2 * trust * spread + (1 - trust) * old @ old.transpose(0, 2, 1)
         spread *= WIDER if round_ % 2 else 1.0  # every other round reaches further: for tails the bulk says nothing of
         new_at, new_root = location[-1].copy(), root[-1].copy()

@@ -182,7 +182,9 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
     encoded, model = split.built.encoded, split.model
     blocks, unknown = [], {split.value(rv) for rv in model.free_RVs}
     for rv in gaussian:
-        rows = {v for v in model.data_vars if (model.named_vars_to_dims.get(v.name) or ("",))[0] == encoded.row_dim(rv.name)}
+        rows = {
+            v for v in model.data_vars if (model.named_vars_to_dims.get(v.name) or ("",))[0] == encoded.row_dim(rv.name)
+        }
         mean, sd = means[rv]
         if any(v in rows or _by_subject(split, v) for v in ancestors([sd])):
             raise NotLinear(f"the SD of {rv.name} differs between rows or subjects")
@@ -196,11 +198,13 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
         blocks.append(Block(rv.name, isinstance(rv.owner.op, LogNormalRV), features, tuple(swapped(terms, *flats)),
                             swapped([sd], *flats)[0].flatten()[0]))  # fmt: skip
     lines = [tuple(Line(rv.name, *swapped(means[rv], *flats)) for rv in group) for group in (split.effects, linear)]
-    prior = model.logp(vars=rest + observed, jacobian=True) if rest or observed else pt.constant(0.0, dtype='float64')
+    prior = model.logp(vars=rest + observed, jacobian=True) if rest or observed else pt.constant(0.0, dtype="float64")
     total = sum(split.natural(model.potentials), prior) if model.potentials else prior
     if any(_by_subject(split, v) or _by_row(split, v) for v in ancestors([total, *(b.sd for b in blocks)])):
         raise NotLinear("what remains after the effects depends on data by subject or by row")
-    graphs = [t for b in blocks for t in b.terms] + [g for group in lines for line in group for g in (line.mean, line.sd)]
+    graphs = [t for b in blocks for t in b.terms] + [
+        g for group in lines for line in group for g in (line.mean, line.sd)
+    ]
     used = tuple(str(v.name) for v in ancestors(graphs) if _by_subject(split, v))
     return Structure(split, flats[0], flats[1], split.effects, tuple(blocks), lines[0], lines[1],
                      swapped([total], *flats)[0], used)  # fmt: skip
@@ -213,7 +217,9 @@ def _by_subject(split: Split, variable: Any) -> bool:
 
 def _by_row(split: Split, variable: Any) -> bool:
     first = (split.model.named_vars_to_dims.get(getattr(variable, "name", None)) or ("",))[0]
-    return variable in split.model.data_vars and first in {split.built.encoded.row_dim(b) for b in split.built.encoded.blocks}
+    return variable in split.model.data_vars and first in {
+        split.built.encoded.row_dim(b) for b in split.built.encoded.blocks
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +250,7 @@ class _Walk:
         if isinstance(node.op, Elemwise):
             return self._arithmetic(node)
         if isinstance(graph, Constant) and graph.data.size == 1:
-            return [(None, pt.constant(float(graph.data.ravel()[0]), dtype='float64'))]
+            return [(None, pt.constant(float(graph.data.ravel()[0]), dtype="float64"))]
         raise NotLinear(f"a mean uses {node.op} across rows")
 
     def _arithmetic(self, node: Any) -> list[tuple[Any, Any]]:
@@ -269,7 +275,10 @@ class _Walk:
     def _gathered(self, node: Any) -> list[tuple[Any, Any]]:
         """`x[subject]`, `x[visit]` or `x[subject, visit]`: an index other than the subject becomes indicator features."""
         array, *indices = node.inputs
-        if any(kind == slice(None) or isinstance(kind, slice) for kind in node.op.idx_list) or set(ancestors([array])) & self.rows:
+        if (
+            any(kind == slice(None) or isinstance(kind, slice) for kind in node.op.idx_list)
+            or set(ancestors([array])) & self.rows
+        ):
             raise NotLinear("a mean picks from an array in an unknown way")
         pairs: list[tuple[Any, Any, int]] = [(None, array, 0)]
         for index in indices:

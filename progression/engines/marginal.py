@@ -145,7 +145,9 @@ def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
 def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rngs: list[np.random.Generator]) -> Any:
     points = chains * _power_of_two(draws)
     assert isinstance(program.inner, Integrated)
-    x, weighted, error, _ = integrate(program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
+    x, weighted, error, _ = integrate(
+        program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains
+    )
     return (x,), program.inner.draw_effects(x, rngs[-1]), weighted, error
 
 
@@ -175,6 +177,7 @@ def integrate(
     mode = explore(inner) if near is None else approach(inner, near)
     error = np.inf
     for order in orders:
+
         def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
             return inner.log_density(x[0], order=order)[None], np.empty((*x.shape[:2], 0))
 
@@ -203,6 +206,7 @@ def explore(inner: Integrated) -> importance.Mode:
     found = False
     inner.refer(x)
     for _ in range(12):
+
         def negative(at: np.ndarray) -> tuple[float, np.ndarray]:
             value, gradient = inner.gradient(at[None], order=3)
             if not np.isfinite(value[0]):
@@ -295,7 +299,12 @@ def _one_mode(inner: ClosedForm, cells: Cells, mode: importance.Mode) -> None:
 def _stats(weighted: importance.Weighted, chains: int, draws: int, error: float) -> xr.Dataset:
     share = float(weighted.share[0])
     ess = share * weighted.x.shape[1] / chains
-    names = {"pareto_k": float(weighted.pareto_k[0]), "importance_share": share, "importance_ess": ess, "quadrature_error": error}
+    names = {
+        "pareto_k": float(weighted.pareto_k[0]),
+        "importance_share": share,
+        "importance_ess": ess,
+        "quadrature_error": error,
+    }
     return xr.Dataset({name: (("chain", "draw"), np.full((chains, draws), value)) for name, value in names.items()})
 
 

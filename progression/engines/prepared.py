@@ -51,7 +51,9 @@ class Program:
             self.inner = _checked(self.model, Integrated(self.split))
         model, values = self.split.model, [self.split.value(rv) for rv in self.split.effects]
         flats = [self.inner.form.rest, self.inner.form.linear] if isinstance(self.inner, ClosedForm) else [self.inner.x]
-        fixed = [rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)]
+        fixed = [
+            rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)
+        ]
         varying = [rv for rv in model.deterministics if rv not in fixed]
         self.names = tuple(rv.name for rv in (*self.split.population, *fixed))
         self.subject_names = tuple(rv.name for rv in (*self.split.effects, *varying))
@@ -59,7 +61,9 @@ class Program:
         self.flats = flats
         self._joint: Any = None
         self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
-        self._subjects = batched([*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats))
+        self._subjects = batched(
+            [*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats)
+        )
         self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
 
     def compiled(self) -> Integrated:
@@ -102,7 +106,12 @@ class Program:
         effects integrated out they then cancel, and subjects with the same visits become alike.
         """
         assert isinstance(self.inner, ClosedForm)
-        by_rows = {name for name in self.inner.form.subject_data for block in self.encoded.blocks if name.startswith(f"{block}_")}
+        by_rows = {
+            name
+            for name in self.inner.form.subject_data
+            for block in self.encoded.blocks
+            if name.startswith(f"{block}_")
+        }
         return {name: np.zeros_like(array) if name in by_rows else array for name, array in arrays.items()}
 
     def population(self, *flat: np.ndarray) -> dict[str, np.ndarray]:
@@ -145,7 +154,13 @@ class _Key:
         self.made = model, priors, encoded
         facts = [(name, prior if isinstance(prior, Prior) else id(prior)) for name, prior in sorted(priors.items())]
         sizes = {dim: n for dim, n in encoded.sizes().items() if dim != "subject"}
-        self.key = id(model.program), tuple(facts), tuple(sorted(sizes.items())), tuple(encoded.blocks), constants(built)
+        self.key = (
+            id(model.program),
+            tuple(facts),
+            tuple(sorted(sizes.items())),
+            tuple(encoded.blocks),
+            constants(built),
+        )
 
     def __hash__(self) -> int:
         return hash(self.key)

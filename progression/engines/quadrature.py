@@ -69,7 +69,10 @@ class Integrated:
         self.blocks = [rv for rv in model.observed_RVs if _depends(rv, split.effects)]
         plain = [rv for rv in model.observed_RVs if rv not in self.blocks]
         rows = model.logp(vars=self.blocks, sum=False)
-        own = [one.reshape((self._u.shape[0], -1)) for one in model.logp(vars=list(split.effects), sum=False, jacobian=True)]
+        own = [
+            one.reshape((self._u.shape[0], -1))
+            for one in model.logp(vars=list(split.effects), sum=False, jacobian=True)
+        ]
         prior = model.logp(vars=[*split.population, *plain], jacobian=True)
         prior = sum(split.natural(model.potentials), prior) if model.potentials else prior
         made: list[Any] = list(graph_replace([*rows, pt.concatenate(own, axis=1), prior], swaps, strict=False))
@@ -277,9 +280,14 @@ class Integrated:
         if "gradient" not in self._compiled:
             weights = [pt.vector(f"weight_{i}", dtype="float64") for i in range(len(self._rows))]
             own_weight = pt.matrix("weight_own", dtype="float64")
-            weighted: Any = sum((w * row).sum() for w, row in zip(weights, self._rows, strict=True)) + (own_weight * self._own).sum()
+            weighted: Any = (
+                sum((w * row).sum() for w, row in zip(weights, self._rows, strict=True))
+                + (own_weight * self._own).sum()
+            )
             graph = pt.grad(weighted, self.x.vector, disconnected_inputs="ignore")
-            self._compiled["gradient"] = batched([self.x.vector, self._u, *weights, own_weight], [graph], mode=self._mode)
+            self._compiled["gradient"] = batched(
+                [self.x.vector, self._u, *weights, own_weight], [graph], mode=self._mode
+            )
         values, gradients = [], []
         for i in range(0, len(x), self._step):
             piece = np.ascontiguousarray(x[i : i + self._step])

@@ -26,15 +26,23 @@ from progression.modeling import Model, SupportsPyMC
 
 # Interpreted: on batches of many points NumPy is as fast as compiled code, and there is nothing to wait for.
 INTERPRETED = pytensor.compile.mode.Mode(linker="py", optimizer="fast_run").excluding(
-    "fusion", "inplace", "BlasOpt", "local_log1p_plusminus_exp", "logsigm_to_softplus", "log1msigm_to_softplus",
-    "local_pow_to_nested_squaring"
+    "fusion",
+    "inplace",
+    "BlasOpt",
+    "local_log1p_plusminus_exp",
+    "logsigm_to_softplus",
+    "log1msigm_to_softplus",
+    "local_pow_to_nested_squaring",
 )
+
 
 def _trigamma(x: Any) -> Any:
     """Second derivative of log gamma for x > 0, to twelve digits: six steps up, then the asymptotic series."""
     y = x + 6
     z = 1 / y**2
-    series = 1 / y + z / 2 + z / y * (1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * 691 / 2730)))))
+    series = (
+        1 / y + z / 2 + z / y * (1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * 691 / 2730)))))
+    )
     return series + sum(1 / (x + i) ** 2 for i in range(6))
 
 
@@ -235,6 +243,7 @@ def batched(inputs: Sequence[Any], outputs: Sequence[Any], *, mode: Any = INTERP
 
 def _for_numpy(graphs: Sequence[Any]) -> list[Any]:
     """The same graphs without the nodes that PyTensor would run point by point in Python."""
+
     def better(node: Any, inputs: list[Any]) -> Any:
         if isinstance(node.op, ViewOp):
             return inputs[0]
@@ -245,7 +254,9 @@ def _for_numpy(graphs: Sequence[Any]) -> list[Any]:
     return replaced(graphs, {}, better)
 
 
-def replaced(graphs: Sequence[Any], swaps: Mapping[Any, Any], better: Callable[[Any, list[Any]], Any] | None = None) -> list[Any]:
+def replaced(
+    graphs: Sequence[Any], swaps: Mapping[Any, Any], better: Callable[[Any, list[Any]], Any] | None = None
+) -> list[Any]:
     """Graphs built anew with some variables replaced, possibly by ones of another static shape.
 
     Parameters

@@ -1,0 +1,80 @@
+"""A hash of the code that a published result rests on: words and layout may change without making it stale."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import tokenize
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ENGINES = ROOT / "progression" / "engines"
+SHELF = ROOT / "models" / "progression_models"
+
+_SPACE = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+_WORDS = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+
+
+def code_hash(paths: Iterable[Path]) -> str:
+    """SHA-256 (16 digits) over names and code of files, without comments, docstrings and blank lines.
+
+    Tokens rather than syntax trees: the text of a dumped tree differs between versions of Python.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.relative_to(ROOT).as_posix().encode())
+        with path.open("rb") as file:
+            tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in _WORDS]
+        docstring = False
+        for i, token in enumerate(tokens):
+            starts = i == 0 or tokens[i - 1].type in _SPACE
+            if docstring:  # the end of its line goes with it
+                docstring = False
+            elif token.type == tokenize.STRING and starts and tokens[i + 1].type == tokenize.NEWLINE:
+                docstring = True
+            else:
+                text = "" if token.type in _SPACE else token.string
+                digest.update(f"{tokenize.tok_name[token.type]} {text}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def page(model: str) -> list[Path]:
+    """The page of a model and the clauses it shares with others."""
+    return [SHELF / f"{model}.py", SHELF / "parts.py"]
+
+
+def engine(name: str) -> list[Path]:
+    """The files of an engine, by the beginning of their names, and those of `progression.engines` that they import."""
+    queue = [file for path in ENGINES.glob(f"{name}*") for file in ([path] if path.suffix == ".py" else path.rglob("*.py"))]  # fmt: skip
+    found: set[Path] = set()
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.add(path)
+            queue += _imported(path)
+    if not found:
+        raise FileNotFoundError(f"progression/engines/ has no file whose name begins with {name!r}")
+    return sorted(found)
+
+
+def _imported(path: Path) -> list[Path]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files = [ROOT.joinpath(*name.split(".")) for name in names if name.startswith("progression.engines.")]
+    return [one for file in files for one in (file.with_suffix(".py"), file / "__init__.py") if one.is_file()]
+
+
+def sources(model: str, engine_name: str) -> str:
+    """Hash of what the agreement of an engine on one model rests on."""
+    return code_hash([*page(model), *engine(engine_name)])
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that made a result."""
+    return {name: version(name) for name in ("progression-bayes", "pymc", "nutpie", "arviz-stats", "numpy")}
