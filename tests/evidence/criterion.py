@@ -56,7 +56,8 @@ def judge(sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     lenient = {name: worst(one["components"], both=True) for name, one in sets.items()}
     agree = {name: max(one.values()) <= 1 for name, one in beyond.items()}
     unflagged = {name: max(one.values()) for name, one in beyond.items() if not sets[name]["flagged"]}
-    silent = sorted(name for name in unflagged if not agree[name])
+    # By chance alone some differences of two Monte Carlo results exceed what is allowed of one: both errors count here.
+    silent = sorted(name for name in unflagged if max(lenient[name].values()) > 1)
     share = float(np.mean(list(agree.values())))
     shares = {
         kind: round(float(np.mean([one[kind] <= 1 for one in beyond.values()])), 4) for kind in ("mean", "sd", "p")
