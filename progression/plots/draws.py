@@ -119,7 +119,7 @@ def _convergence(axes: Axes, fit: Fit) -> None:
 def _energy(axes: Axes, fit: Fit) -> None:
     stats_ = fit.idata["sample_stats"].to_dataset() if "sample_stats" in fit.idata.children else xr.Dataset()
     if "energy" not in stats_:
-        message(axes, "the sampler reports no energy")
+        message(axes, "weighted points have no energy" if "pareto_k" in stats_ else "the sampler reports no energy")
         return
     energy = stats_["energy"].transpose("chain", "draw").to_numpy()
     centred, steps = (energy - energy.mean()).ravel(), np.diff(energy, axis=1).ravel()

@@ -157,6 +157,14 @@ def gate_sentence(fit: Fit) -> str:
         return "No convergence statistics are known."
     low = min(d.table["ess_bulk"].min(), d.table["ess_tail"].min())
     state = "The gate was NOT passed" if fit.problems else "The gate was passed"
+    stats: Any = fit.idata["sample_stats"] if "sample_stats" in fit.idata.children else {}
+    if "pareto_k" in stats:
+        k, share = float(stats["pareto_k"].max()), float(stats["importance_share"].min())
+        return (
+            f"{state}: {sizes['chain']} x {sizes['draw']} independent draws by the marginal engine, at least {low:.0f} of them "
+            f"effective, R-hat at most {d.table['r_hat'].max():.3f}, Pareto k of the weights {k:.2f}, {share:.0%} of the "
+            f"weighted points effective, error of the integral over patients {float(stats['quadrature_error'].max()):.2g}."
+        )
     bfmi = f"{min(d.bfmi):.2f}" if d.bfmi else "not reported"
     return (
         f"{state}: {sizes['chain']} chains of {sizes['draw']} draws, R-hat at most {d.table['r_hat'].max():.3f}, "
