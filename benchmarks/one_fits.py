@@ -49,7 +49,12 @@ def measure(ways: dict[str, dict], *, runs: int, cores: int, longest: float) -> 
         caches = {tool: Path(folder) / f"cache_{tool}" for tool in ways}
 
         def run(tool: str, draws: int, warm: int, cache: Path | None) -> list[dict]:
-            return _process(ways[tool]["command"], tool, draws, warm, cache, cores, paths)
+            try:
+                return _process(ways[tool]["command"], tool, draws, warm, cache, cores, paths)
+            except RuntimeError as error:  # a crash of one process shall not cost the hour before it: tell, and once more
+                print(error, flush=True)
+                found[tool].setdefault("crashes", []).append(str(error).splitlines()[0])
+                return _process(ways[tool]["command"], tool, draws, warm, cache, cores, paths)
 
         usable = [tool for tool, way in ways.items() if way]
         for tool in usable:  # a first try, which fills the caches and says how many draws are needed
@@ -117,7 +122,7 @@ def _process(command: list[str], tool: str, draws: int, warm: int, cache: Path |
         started = time.time()
         done = subprocess.run([*words, *map(str, paths)], capture_output=True, text=True, env=env)
         if done.returncode:
-            raise RuntimeError(f"{tool} failed:\n{done.stderr[-2000:]}")
+            raise RuntimeError(f"{tool} ended with status {done.returncode}\n{done.stderr[-2000:]}")
         listed = out / "fits.tsv"
         return (
             [_fit(out, k, line, started) for k, line in enumerate(listed.read_text().splitlines())]
