@@ -151,16 +151,17 @@ def fit_many(
     engine = choose_engine(chosen, engine or "marginal", None, {})
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
-    build(chosen, encoded, used_priors)  # says in words what data the program lacks
+    built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
     values = data.rows(encoded, strict=data.cohort.provenance != "simulated")
     wanted = _wanted(chosen, data.cohort, estimands, at)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     seeds = np.random.SeedSequence(seed).spawn(len(data))
     size = _NUTS_AT_ONCE
     if engine == "marginal":  # prepared here too, so that a program is refused before any worker starts
-        size = batches.group_size(prepared.prepare(chosen, encoded, used_priors))
+        size = batches.group_size(prepared.prepare(chosen, encoded, used_priors, built))
     known = chosen.name in models() and models()[chosen.name] is chosen
-    job = cloudpickle.dumps((chosen.name if known else chosen, encoded, used_priors, data.cohort, used_options,
+    first = {block: value[0] for block, value in values.items()}
+    job = cloudpickle.dumps((chosen.name if known else chosen, encoded, used_priors, first, data.cohort, used_options,
                              [(one.name, settings) for one, settings in wanted], draws, engine, fallback))  # fmt: skip
     tasks = [({block: value[i : i + size] for block, value in values.items()}, seeds[i : i + size])
              for i in range(0, len(data), size)]  # fmt: skip
@@ -212,17 +213,19 @@ def _wanted(model: Model, cohort: Cohort, estimands: str | Sequence[str] | None,
 @lru_cache(maxsize=4)
 def _loaded(job: bytes) -> Any:
     """What all groups share: unpickled once in a worker, so that its program is prepared once."""
-    model, *rest = cloudpickle.loads(job)
-    return (resolve(model), *rest)
+    model, encoded, priors, first, *rest = cloudpickle.loads(job)
+    model, (*_, engine, _) = resolve(model), rest
+    program = prepared.prepare(model, encoded, priors) if engine == "marginal" else None
+    near = batches.start(program, encoded, first) if program is not None else None
+    return (model, program, near, encoded, priors, *rest)
 
 
 def _work(job: bytes, values: Mapping[str, np.ndarray], seeds: Sequence[np.random.SeedSequence]) -> Any:
     """One group of data sets: the draws of the estimands, and a row of diagnostics for each."""
-    model, encoded, priors, cohort, options, wanted, draws, engine, fallback = _loaded(job)
+    model, program, near, encoded, priors, cohort, options, wanted, draws, engine, fallback = _loaded(job)
     n = len(seeds)
-    if engine == "marginal":
-        program = prepared.prepare(model, encoded, priors)
-        (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds)
+    if program is not None:
+        (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds, near=near)
         dims = {name: program.split.model.named_vars_to_dims.get(name) or () for name in batch.draws}
         table = pd.DataFrame({"engine": "marginal", "pareto_k": batch.pareto_k, "share": batch.share,
                               "quadrature_error": batch.quadrature_error, "fell_back": "", "problem": list(batch.reasons)})  # fmt: skip

@@ -13,7 +13,7 @@ from progression.engines.cells import Cells, Rows
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
-from progression.engines.marginal import ORDERS, Untrusted, alike, integrate
+from progression.engines.marginal import ORDERS, Untrusted, alike, explore, integrate, put
 from progression.engines.prepared import Program
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
@@ -42,8 +42,20 @@ class Batch:
     reasons: tuple[str, ...]
 
 
+def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) -> importance.Mode:
+    """Mode of one data set of a design, (rows,) for each observed variable: where to look for those of all others."""
+    if isinstance(program.inner, ClosedForm):
+        inner, one = program.inner, data_set(encoded, values)
+        arrays = program.arrays(one)
+        cells = inner.cells(arrays, one.n_subjects, _rows_of(inner, one, arrays))
+        return importance.find_modes(lambda x, _: inner.log_density(cells, x), np.zeros((1, inner.form.rest.size)))
+    inner = program.compiled()
+    put(inner, program, data_set(encoded, values))
+    return explore(inner)
+
+
 def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *, draws: int,
-        seeds: Sequence[np.random.SeedSequence]) -> Iterator[Batch]:  # fmt: skip
+        seeds: Sequence[np.random.SeedSequence], near: importance.Mode) -> Iterator[Batch]:  # fmt: skip
     """Posterior draws for every data set, group by group.
 
     Parameters
@@ -57,15 +69,17 @@ def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *,
         Draws for each data set.
     seeds : sequence of numpy.random.SeedSequence
         One a data set.
+    near : importance.Mode
+        Of `start`, on some data set of the design: the same for all groups, so that nothing depends on the grouping.
     """
     size = group_size(program)
     for start in range(0, len(seeds), size):
         part = {block: value[start : start + size] for block, value in values.items()}
         own = [np.random.default_rng(seed) for seed in seeds[start : start + size]]
         if isinstance(program.inner, ClosedForm):
-            yield _closed(program, program.inner, encoded, part, draws, own)
+            yield _closed(program, program.inner, encoded, part, draws, own, near)
         else:
-            yield _integrated(program, encoded, part, draws, own)
+            yield _integrated(program, encoded, part, draws, own, near)
 
 
 def group_size(program: Program) -> int:
@@ -74,7 +88,7 @@ def group_size(program: Program) -> int:
 
 
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
-            rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
+            rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
     arrays, n = program.arrays(encoded), encoded.n_subjects
     names = [block.name for block in inner.form.blocks]
     subject = [encoded.arrays[f"{name}_subject"][1] for name in names]
@@ -83,13 +97,14 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappi
     if not program.free_of_coordinates:
         one = [replace(each, values=each.values[:1]) for each in rows]
         if not alike(inner, inner.cells(_first(program, encoded, values), n, one), inner.cells(plain, n, one)):
-            return _one_by_one(program, inner, encoded, values, draws, rngs)
+            return _one_by_one(program, inner, encoded, values, draws, rngs, near)
         program.free_of_coordinates = True
     inner.specialise()
-    batch, x, linear, weighted, where = _from_cells(program, inner, inner.cells(plain, n, rows), arrays, draws, rngs)
+    cells = inner.cells(plain, n, rows)
+    batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, rngs, near)
     for s in {0, len(rngs) - 1}:  # the first and the last against the program itself
-        if not _holds(program, inner, encoded, values, s, x, linear, weighted, where, inner.cells(plain, n, rows)):
-            return _one_by_one(program, inner, encoded, values, draws, rngs)
+        if not _holds(program, inner, encoded, values, s, x, linear, weighted, where, cells):
+            return _one_by_one(program, inner, encoded, values, draws, rngs, near)
     return batch
 
 
@@ -110,14 +125,12 @@ def _rows_of(inner: ClosedForm, own: Encoded, arrays: Mapping[str, np.ndarray]) 
                       [own.arrays[f"{name}_value"][1][None].astype(float) for name in names])  # fmt: skip
 
 
-def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mapping[str, np.ndarray], draws: int,
-                rngs: list[np.random.Generator]) -> tuple[Batch, np.ndarray, np.ndarray, importance.Weighted, np.ndarray]:  # fmt: skip
+def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mapping[str, np.ndarray], draws: int, rngs: list[np.random.Generator],
+                near: importance.Mode) -> tuple[Batch, np.ndarray, np.ndarray, importance.Weighted, np.ndarray]:  # fmt: skip
     def target(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return inner.log_density(cells.take(which), x)
 
-    # The other modes of a group are looked for from where the first was found: a design's data sets are alike.
-    first = importance.find_modes(lambda x, _: target(x, np.zeros(1, int)), np.zeros((1, inner.form.rest.size)))
-    mode = importance.find_modes(target, np.repeat(first.at, len(rngs), axis=0), root=first.root)
+    mode = importance.find_modes(target, np.repeat(near.at, len(rngs), axis=0), root=near.root)
     weighted = importance.sample(target, mode, points=POINTS["closed"], seeds=rngs)
     where = np.stack([importance.resample(w, draws, rng) for w, rng in zip(weighted.log_weight, rngs, strict=True)])
     sets = np.arange(len(rngs))[:, None]
@@ -132,14 +145,14 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mappi
 
 
 def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
-                rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
+                rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
     """For a program whose data by subject depend on the values in ways that matter: each data set by itself."""
     made, checked = [], []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         arrays, n = program.arrays(own), own.n_subjects
         cells = inner.cells(arrays, n, _rows_of(inner, own, arrays), every=True)
-        batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, [rng])
+        batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, [rng], near)
         few = slice(None, None, max(1, draws // 8))
         holds = closed_form_holds(inner, program.joint, arrays, cells, x[0, few], inner.log_density(cells, x[:, few])[0][0],
                                   weighted.kept[0, where[0, few]], linear[0, few], np.random.default_rng(1))  # fmt: skip
@@ -153,16 +166,16 @@ def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: M
 
 
 def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
-                rngs: list[np.random.Generator]) -> Batch:  # fmt: skip
-    inner, near = program.compiled(), None
+                rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
+    inner = program.compiled()
     made: list[dict[str, np.ndarray] | None] = []
     accuracy, reasons = np.tile([np.inf, 0.0, np.inf], (len(rngs), 1)), []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         try:
-            x, weighted, error, mode = integrate(program, inner, own, draws=draws, points=POINTS["integrated"],
-                                                 rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]), near=near)  # fmt: skip
-            near = near or mode
+            x, weighted, error = integrate(program, inner, own, draws=draws, points=POINTS["integrated"],
+                                                 rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]),
+                                           near=near if near.found.all() else None)  # fmt: skip
             made.append(program.population(x))
             accuracy[s] = float(weighted.pareto_k[0]), float(weighted.share[0]), error
             reasons.append("")
@@ -192,7 +205,7 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
         members = encoded.blocks[block]
         limit = np.array([outcome.detection_limit or 0.0 for outcome in members])[rows["outcome"]]
         rows["censored"] = (rows["value"] <= limit) & (limit > 0)
-        rows["value"], rows["lower"] = np.maximum(rows["value"], limit), limit
+        rows["value"], rows["lower"] = np.where(limit > 0, np.maximum(rows["value"], limit), rows["value"]), limit
         coords[encoded.row_dim(block)] = list(range(int(seen.sum())))
         arrays |= {f"{block}_{name}": ((encoded.row_dim(block),), array) for name, array in rows.items()}
         known = [

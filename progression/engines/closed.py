@@ -18,7 +18,7 @@ from progression.engines.elimination import LOG_2PI, Lines, eliminate, finish
 from progression.engines.linear import NotLinear, Structure
 from progression.engines.split import INTERPRETED, batched, replaced
 
-_SMALL, _LARGE = 60_000, 2_000_000  # numbers in working arrays: those that should stay in cache, those that must fit
+_SMALL, _LARGE = 150_000, 2_000_000  # numbers in working arrays: those that should stay in cache, those that must fit
 
 
 class ClosedForm:
@@ -73,14 +73,14 @@ class ClosedForm:
             graphs += [pt.as_tensor(one) for one in replaced(self._graphs, swaps)]
         self._special = batched([self.form.rest.vector], graphs)
 
-    def _at_units(self, flat: np.ndarray, kinds: int, given: np.ndarray | None) -> list[np.ndarray]:
-        """Every line at w = each unit vector and at zero: (m, points, kinds or 1, ...) for each graph."""
+    def _at_units(self, flat: np.ndarray, kinds: int, given: np.ndarray | None) -> list[Sequence[np.ndarray]]:
+        """Every line at w = each unit vector and at zero: for each graph m arrays, (points or 1, kinds or 1, ...)."""
         b, e, k = len(flat), self.n_effects, self.n_linear if given is None else 0
         m = e + k + 1
         if self._special is not None and given is None:
             found = self._special(flat)
             n = len(self._graphs)
-            return [np.stack(np.broadcast_arrays(*(found[i + j * n] for j in range(m)))) for i in range(n)]
+            return [found[i::n] for i in range(n)]
         z = np.repeat(np.eye(m)[:, : m - 1], b, axis=0)
         linear = z[:, e:] if given is None else np.tile(given.reshape(b, -1), (m, 1))
         u, at = [], 0
@@ -90,7 +90,7 @@ class ClosedForm:
             u.append(np.ascontiguousarray(np.broadcast_to(piece, (m * b, kinds, *shape))))
             at += width
         found = self._run(np.tile(flat, (m, 1)), np.ascontiguousarray(linear), *u)
-        return [one.reshape(m, b, *one.shape[1:]) for one in found]
+        return [list(one.reshape(m, b, *one.shape[1:])) for one in found]
 
     def rows(self, arrays: Mapping[str, np.ndarray], n_subjects: int, subject: Sequence[np.ndarray],
              values: Sequence[np.ndarray]) -> list[Rows]:  # fmt: skip
@@ -130,11 +130,13 @@ class ClosedForm:
 
         def next_line(over: int) -> np.ndarray:
             """(width, m, kinds, points): the value at 1 less the constant, which comes last."""
-            one = next(found)
-            if over > 1 and one.shape[2] == 1:
-                one = np.broadcast_to(one, (*one.shape[:2], over, *one.shape[3:]))
-            made = one.reshape(m, b, over, -1).transpose(3, 0, 2, 1).copy()
-            made[:, :-1] -= made[:, -1:]
+            columns = [
+                one.reshape(len(one), one.shape[1] if over > 1 else 1, -1).transpose(2, 1, 0) for one in next(found)
+            ]
+            made = np.empty((len(columns[-1]), m, over, b))
+            made[:, -1] = columns[-1]
+            for j, column in enumerate(columns[:-1]):
+                np.subtract(column, made[:, -1], out=made[:, j])
             return made
 
         terms = [[next_line(kinds)[0] for _ in block.terms] for block in self.form.blocks]
@@ -173,7 +175,7 @@ class ClosedForm:
         Returns
         -------
         log_density : array, shape (sets, points)
-        factor : array, shape (sets, points, (k + 1)**2)
+        factor : array, shape (sets, points, k (k + 3) / 2)
             What `draw_linear` needs.
         """
         sets, points, _ = x.shape

@@ -13,6 +13,7 @@ import numpy as np
 from progression.engines.cells import Cells
 
 LOG_2PI = float(np.log(2 * np.pi))
+_AT_ONCE = 4096  # draws handled together: arrays that stay in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +124,27 @@ def finish(constant: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.nda
     Returns
     -------
     log_density : array, shape (sets, points)
-    factor : array, shape (sets, points, (k + 1)**2)
-        What `draw_linear` needs: the quadratic form after elimination.
+    factor : array, shape (sets, points, k (k + 3) / 2)
+        What `draw_linear` needs: of each linear parameter in turn its SD given all later ones, and its regression on
+        them and on 1, with the sign turned.
     """
+    kept = []
     for j in range(len(matrix) - 1):
-        constant = constant + 0.5 * (LOG_2PI - np.log(matrix[j, j]))
-        matrix[j + 1 :, j + 1 :] -= matrix[j + 1 :, j][:, None] * (matrix[j, j + 1 :] / matrix[j, j])[None]
-    return constant - 0.5 * matrix[-1, -1], matrix.reshape(len(matrix) ** 2, *constant.shape).transpose(1, 2, 0)
+        pivot, row = matrix[j, j], matrix[j, j + 1 :] / matrix[j, j]
+        constant = constant + 0.5 * (LOG_2PI - np.log(pivot))
+        kept += [1 / np.sqrt(pivot), *row]
+        matrix[j + 1 :, j + 1 :] -= matrix[j + 1 :, j][:, None] * row[None]
+    factor = np.stack(kept, axis=-1) if kept else np.empty((*constant.shape, 0))
+    return constant - 0.5 * matrix[-1, -1], factor
+
+
+def by_parameter(factor: np.ndarray, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """SD (draws,) and regression (k - j, draws) of each linear parameter, from a factor of `finish`, one a draw."""
+    columns, found, at = factor.T, [], 0
+    for j in range(k):
+        found.append((columns[at], columns[at + 1 : at + 1 + k - j]))
+        at += 1 + k - j
+    return found
 
 
 def inverse_of(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +166,7 @@ def draw_linear(factor: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    factor : array, shape (draws, (k + 1)**2)
+    factor : array, shape (draws, k (k + 3) / 2)
         Of `finish`, one entry a draw.
     normal : array, shape (draws, k)
         Standard normal.
@@ -161,9 +176,13 @@ def draw_linear(factor: np.ndarray, normal: np.ndarray) -> np.ndarray:
     array, shape (draws, k)
     """
     n, k = normal.shape
-    rows = np.ascontiguousarray(factor.T).reshape(k + 1, k + 1, n)
-    made = np.empty((k, n))
-    for j in reversed(range(k)):
-        later = (rows[j, j + 1 : k] * made[j + 1 :]).sum(axis=0)
-        made[j] = normal[:, j] / np.sqrt(rows[j, j]) - (later + rows[j, k]) / rows[j, j]
-    return made.T.copy()
+    made = np.empty((n, k))
+    for start in range(0, n, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        parts, z, w = by_parameter(np.ascontiguousarray(factor[some].T).T, k), normal[some].T, made[some].T
+        for j in reversed(range(k)):
+            sd, regression = parts[j]
+            w[j] = z[j] * sd - regression[-1]
+            for later, slope in zip(w[j + 1 :], regression, strict=False):
+                w[j] -= slope * later
+    return made

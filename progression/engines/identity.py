@@ -16,6 +16,7 @@ from pytensor.graph.replace import graph_replace
 
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
+from progression.engines.elimination import LOG_2PI, by_parameter
 from progression.engines.quadrature import Integrated
 from progression.engines.split import Split, batched
 
@@ -65,13 +66,10 @@ def closed_form_holds(
 
 def linear_density(factor: np.ndarray, linear: np.ndarray) -> np.ndarray:
     """Log density of draws of the linear parameters under their conditional normal, (draws,)."""
-    n, k = linear.shape
-    rows = factor.reshape(n, k + 1, k + 1)
-    found = np.zeros(n)
-    for j in range(k):
-        pivot = rows[:, j, j]
-        off = pivot * linear[:, j] + (rows[:, j, j + 1 : k] * linear[:, j + 1 :]).sum(axis=1) + rows[:, j, k]
-        found += 0.5 * np.log(pivot / (2 * np.pi)) - 0.5 * off**2 / pivot
+    found = np.zeros(len(linear))
+    for j, (sd, regression) in enumerate(by_parameter(factor, linear.shape[1])):
+        off = linear[:, j] + regression[-1] + (regression[:-1].T * linear[:, j + 1 :]).sum(axis=1)
+        found -= np.log(sd) + 0.5 * LOG_2PI + 0.5 * (off / sd) ** 2
     return found
 
 

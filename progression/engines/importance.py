@@ -223,7 +223,9 @@ def _shifted(d: int, points: int, rngs: list[np.random.Generator], chains: int =
     """Points of the unit cube, (sets, points, chains, d): a scrambled net, shifted at random for each set and chain."""
     net = _net(d, 2 ** int(np.ceil(np.log2(max(points, 2)))), 20261122)[:points]
     shift = np.stack([rng.random((chains, d)) for rng in rngs])
-    return np.clip((net[None, :, None] + shift[:, None]) % 1.0, 1e-12, 1 - 1e-12)
+    made = net[None, :, None] + shift[:, None]
+    made -= made >= 1
+    return np.clip(made, 1e-12, 1 - 1e-12, out=made)
 
 
 def normal_points(d: int, points: int, rngs: list[np.random.Generator]) -> np.ndarray:

@@ -125,8 +125,7 @@ def subject_log_likelihood(
     encoded = encoded.unpadded()
     program = prepare(model, encoded, priors)
     inner = program.integral()
-    inner.prepare(program.arrays(encoded), encoded.n_subjects,
-                  {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
+    put(inner, program, encoded)
     drawn = {rv.name: samples[rv.name].transpose("sample", ...).to_numpy() for rv in program.split.population}
     x = program.split.unconstrained(drawn)
     inner.refer(x.mean(axis=0))
@@ -145,16 +144,14 @@ def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
 def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rngs: list[np.random.Generator]) -> Any:
     points = chains * _power_of_two(draws)
     assert isinstance(program.inner, Integrated)
-    x, weighted, error, _ = integrate(
-        program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains
-    )
+    x, weighted, error = integrate(program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
     return (x,), program.inner.draw_effects(x, rngs[-1]), weighted, error
 
 
 def integrate(
     program: Program, inner: Integrated, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
     chains: int, orders: tuple[int, ...] = ORDERS, near: importance.Mode | None = None,
-) -> tuple[np.ndarray, importance.Weighted, float, importance.Mode]:  # fmt: skip
+) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
     """Draws of the population parameters of one data set, effects integrated numerically.
 
     Parameters
@@ -170,10 +167,8 @@ def integrate(
     weighted : importance.Weighted
     error : float
         SD between draws of the error of the log density.
-    mode : importance.Mode
     """
-    inner.prepare(program.arrays(encoded), encoded.n_subjects,
-                  {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
+    put(inner, program, encoded)
     mode = explore(inner) if near is None else approach(inner, near)
     error = np.inf
     for order in orders:
@@ -196,7 +191,13 @@ def integrate(
     if not effects_stand_alone(inner, few, inner.draw_effects(few, check, candidates=2),
                                inner.draw_effects(few, check, candidates=2), check):  # fmt: skip
         raise Untrusted("a subject's rows depend on effects that were taken not to meet")
-    return weighted.x[0, where], weighted, error, mode
+    return weighted.x[0, where], weighted, error
+
+
+def put(inner: Integrated, program: Program, encoded: Encoded) -> None:
+    """Put one data set into an integral."""
+    inner.prepare(program.arrays(encoded), encoded.n_subjects,
+                  {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
 
 
 def explore(inner: Integrated) -> importance.Mode:
