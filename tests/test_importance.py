@@ -72,6 +72,13 @@ def test_mode_and_curvature_of_a_known_density(name):
     np.testing.assert_allclose(turned, np.eye(len(at)), atol=off)
 
 
+def test_a_mode_hundreds_of_local_sds_away_is_found():
+    """The log SD of residuals of some hundreds, started at 0: the density falls like exp(exp(x))."""
+    n, square, at = 180, 180 * 250.0**2, np.log(250.0)
+    found = find_modes(target(lambda x: -n * x[..., 0] - 0.5 * square * np.exp(-2 * x[..., 0])), np.zeros((1, 1)))
+    assert found.found.all() and abs(found.at[0, 0] - at) < 0.06 / np.sqrt(2 * n)
+
+
 def test_modes_of_several_densities_at_once_are_those_found_one_by_one():
     densities = [banana, log_gamma(2.0), lambda x: stats.norm.logpdf(x, [5.0, -7.0], [0.01, 40.0]).sum(axis=-1)]
     together = find_modes(target(*densities), np.zeros((3, 2)))

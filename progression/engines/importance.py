@@ -26,6 +26,9 @@ Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 # error of the log density: at 0.05 it moves no posterior mean by more than 0.05 posterior SD (Cauchy and Schwarz).
 MAX_PARETO_K, MAX_QUADRATURE_ERROR, MIN_SHARE = 0.7, 0.05, 0.1
 
+# Far out a density may overflow or be no number: such points count as impossible, and nobody needs to be told.
+_QUIET = np.errstate(divide="ignore", over="ignore", invalid="ignore")
+
 GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.2, 0.25, 9, 6.0
 
 
@@ -68,6 +71,7 @@ class Weighted:
     share: np.ndarray
 
 
+@_QUIET
 def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = None, steps: int = 40) -> Mode:
     """Newton's method with differences, in coordinates that the last curvature makes round; all sets at once.
 
@@ -105,14 +109,15 @@ def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = N
         inner = vector * (1 / np.sqrt(value))[:, None, :]
         move = np.einsum("sij,skj,sk->si", inner, inner, gradient)
         length = np.sqrt((move**2).sum(axis=1))
-        move *= np.minimum(1, 6 / np.maximum(length, 1e-12))[:, None]
-        fractions = np.array([1.0, 0.5, 0.2, 0.05])
-        tried = at[open_, None] + (fractions[None, :, None] * move[:, None]) @ root[open_].transpose(0, 2, 1)
+        bound = np.minimum(1, 6 / np.maximum(length, 1e-12))
+        # Far out in a tail that falls like exp(exp(x)) the right step is hundreds of local SDs long: tried too.
+        fractions = np.where(bound[:, None] < 1, bound[:, None] * [0, 1, 0.2, 0.05] + [1, 0, 0, 0], [1.0, 0.5, 0.2, 0.05])
+        tried = at[open_, None] + (fractions[:, :, None] * move[:, None]) @ root[open_].transpose(0, 2, 1)
         reached = target(tried, open_)[0]
         reached = np.where(np.isfinite(reached), reached, -np.inf)
         best = reached.argmax(axis=1)
         better = reached[np.arange(len(open_)), best] > centre
-        decrement = np.sqrt(np.maximum((gradient * move).sum(axis=1), 0))
+        decrement = np.sqrt(np.maximum((gradient * move).sum(axis=1), 0) * bound)
         at[open_] = np.where(better[:, None], tried[np.arange(len(open_)), best], at[open_])
         root[open_] = root[open_] @ inner
         scale[open_] = 0.3
@@ -122,6 +127,7 @@ def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = N
     return Mode(at, root, found)
 
 
+@_QUIET
 def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Generator], chains: int = 1,
            rounds: int = ROUNDS) -> Weighted:  # fmt: skip
     """Weighted points around the modes, in further rounds where the weights of the first cannot be trusted.
