@@ -18,7 +18,8 @@ from progression.engines.prepared import Program
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
 GROUP = {"closed": 256, "integrated": 32}
-POINTS = {"closed": 128, "integrated": 512}
+POINTS = {"closed": 128, "integrated": 256}  # for each 1,000 draws
+GOOD_K = 0.45
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,11 @@ def group_size(program: Program) -> int:
     return GROUP["closed" if isinstance(program.inner, ClosedForm) else "integrated"]
 
 
+def _points(kind: str, draws: int) -> int:
+    """Weighted points a round: more where more draws are asked for, which would repeat them otherwise."""
+    return POINTS[kind] * max(1, draws // 1000)
+
+
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
             rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
     arrays, n = program.arrays(encoded), encoded.n_subjects
@@ -131,7 +137,7 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mappi
         return inner.log_density(cells.take(which), x)
 
     mode = importance.find_modes(target, np.repeat(near.at, len(rngs), axis=0), root=near.root)
-    weighted = importance.sample(target, mode, points=POINTS["closed"], seeds=rngs)
+    weighted = importance.sample(target, mode, points=_points("closed", draws), seeds=rngs, good_k=GOOD_K)
     where = np.stack([importance.resample(w, draws, rng) for w, rng in zip(weighted.log_weight, rngs, strict=True)])
     sets = np.arange(len(rngs))[:, None]
     x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
@@ -173,7 +179,7 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         try:
-            x, weighted, error = integrate(program, inner, own, draws=draws, points=POINTS["integrated"],
+            x, weighted, error = integrate(program, inner, own, draws=draws, points=_points("integrated", draws), good_k=GOOD_K,
                                                  rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]),
                                            near=near if near.found.all() else None)  # fmt: skip
             made.append(program.population(x))

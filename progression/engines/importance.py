@@ -129,7 +129,7 @@ def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = N
 
 @_QUIET
 def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Generator], chains: int = 1,
-           rounds: int = ROUNDS) -> Weighted:  # fmt: skip
+           rounds: int = ROUNDS, good_k: float = GOOD_K) -> Weighted:  # fmt: skip
     """Weighted points around the modes, in further rounds where the weights of the first cannot be trusted.
 
     Parameters
@@ -142,6 +142,9 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         One a set, so that a set's result does not depend on the others.
     chains : int
         Independent randomisations; point i belongs to chain i % chains of its round, rounds one after the other.
+    rounds : int
+    good_k : float
+        Pareto k at which no further round is wanted. Weights have a variance below 0.5.
     """
     sets, d = mode.at.shape
     location, root = [mode.at], [mode.root * 1.1]
@@ -161,7 +164,7 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         share = 1 / np.exp(special.logsumexp(2 * log_weight, axis=1)) / log_weight.shape[1]
         for i, s in enumerate(open_):
             made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i])
-        still = ~((k <= GOOD_K) & (share >= GOOD_SHARE))
+        still = ~((k <= good_k) & (share >= GOOD_SHARE))
         if not still.any():
             break
         weight = np.exp(log_weight)

@@ -150,7 +150,7 @@ def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rng
 
 def integrate(
     program: Program, inner: Integrated, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
-    chains: int, orders: tuple[int, ...] = ORDERS, near: importance.Mode | None = None,
+    chains: int, orders: tuple[int, ...] = ORDERS, near: importance.Mode | None = None, good_k: float = importance.GOOD_K,
 ) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
     """Draws of the population parameters of one data set, effects integrated numerically.
 
@@ -160,6 +160,8 @@ def integrate(
         Points of the quadrature, tried in turn until its error is small.
     near : importance.Mode, optional
         The mode of a data set of the same design, to start from.
+    good_k : float
+        As for `importance.sample`.
 
     Returns
     -------
@@ -176,7 +178,7 @@ def integrate(
         def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
             return inner.log_density(x[0], order=order)[None], np.empty((*x.shape[:2], 0))
 
-        weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
+        weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains, good_k=good_k)
         where = _resample(weighted, draws, chains, rngs)
         some = weighted.x[0, where[:: max(1, len(where) // 12)]]
         gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 4)

@@ -26,7 +26,7 @@ from pytensor.scalar.math import GammaLn, Psi, Sigmoid, TriGamma
 from pytensor.tensor.elemwise import Elemwise
 from scipy import special
 
-_VERSION = 1  # part of the key that compiled code is kept under: raise it when a function below changes
+_VERSION = 2  # part of the key that compiled code is kept under: raise it when a function below changes
 
 
 # Inlined by LLVM, and without numba's tests for division by zero: a call or a branch would keep a loop scalar.
@@ -86,16 +86,35 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @_inlined
+def _steps(x):  # type: ignore[no-untyped-def]
+    """x (x + 1) ... (x + 7): what log gamma is divided by on the way down from x + 8; 1 where x needs no way up."""
+    z = x * (x + 7.0)
+    return 1.0 if x > 1e3 else z * (z + 6.0) * (z + 10.0) * (z + 12.0)
+
+
+@_inlined
+def _series(r):  # type: ignore[no-untyped-def]
+    """Stirling's series in r = 1/x."""
+    z = r * r
+    return r * (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188))))
+
+
+@_inlined
 def gammaln(x):  # type: ignore[no-untyped-def]
     """Log gamma for x > 0: eight steps up, then Stirling's series."""
-    far = x > 1e3
-    z = x * (x + 7.0)
-    steps = 1.0 if far else z * (z + 6.0) * (z + 10.0) * (z + 12.0)
-    y = x if far else x + 8.0
-    r = 1.0 / y
-    z = r * r
-    series = r * (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188))))
-    return (y - 0.5) * log(y) - y + 0.9189385332046727 + series - log(steps)
+    y = x if x > 1e3 else x + 8.0
+    return (y - 0.5) * log(y) - y + 0.9189385332046727 + _series(1.0 / y) - log(_steps(x))
+
+
+@_inlined
+def betaln(a, b):  # type: ignore[no-untyped-def]
+    """Log of the beta function for a, b > 0: three log gammas that share a logarithm and a division."""
+    c = a + b
+    x, y, z = a if a > 1e3 else a + 8.0, b if b > 1e3 else b + 8.0, c if c > 1e3 else c + 8.0
+    whole = 1.0 / (x * y * z)
+    series = _series(y * z * whole) + _series(x * z * whole) - _series(x * y * whole)
+    stirling = (x - 0.5) * log(x) + (y - 0.5) * log(y) - (z - 0.5) * log(z) - (x + y - z)
+    return stirling + 0.9189385332046727 + series + log(_steps(c) / (_steps(a) * _steps(b)))
 
 
 @_inlined
@@ -122,18 +141,18 @@ def trigamma(x):  # type: ignore[no-untyped-def]
     return r + 0.5 * z + z * r * (1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66))))) + steps
 
 
-class _Fast(ps.UnaryScalarOp):
-    """A function of one number, known to numba by the code above and to Python by NumPy's."""
+class _Fast(ps.ScalarOp):
+    """A function of numbers, known to numba by the code above and to Python by SciPy's."""
 
-    code: Callable[[float], float]
-    plain: Callable[[float], float]
+    code: Callable[..., float]
+    plain: Callable[..., float]
 
-    def impl(self, x: float) -> float:
-        return self.plain(x)
+    def impl(self, *inputs: float) -> float:
+        return self.plain(*inputs)
 
 
-def _make(name: str, code: Any, plain: Any) -> Any:
-    kind = type(f"Fast{name}", (_Fast,), {"code": staticmethod(code), "plain": staticmethod(plain)})
+def _make(name: str, code: Any, plain: Any, *, nin: int = 1) -> Any:
+    kind = type(f"Fast{name}", (_Fast,), {"code": staticmethod(code), "plain": staticmethod(plain), "nin": nin, "nout": 1})
 
     @register_scalar_funcify(kind)
     def _(op: Any, node: Any, **kwargs: Any) -> Any:
@@ -150,6 +169,7 @@ _REPLACED = {
     Psi: _make("Psi", psi, special.psi),
     TriGamma: _make("TriGamma", trigamma, lambda x: special.polygamma(1, x)),
 }
+_BETALN = _make("BetaLn", betaln, special.betaln, nin=2)
 
 
 @node_rewriter([Elemwise])
@@ -160,5 +180,29 @@ def _vectorise(fgraph: Any, node: Any) -> Any:
     return [fast(node.inputs[0])]
 
 
-# Numba, with the functions exchanged after all rewrites for accuracy and before loops are fused (position 49).
-COMPILED = get_mode("NUMBA").register((dfs_rewriter(_vectorise, name="vector_math"), 48.9))
+@node_rewriter([Elemwise])
+def _beta(fgraph: Any, node: Any) -> Any:
+    """Log gamma of a, plus that of b, less that of a + b: as PyMC writes the log of the beta function."""
+    if not isinstance(node.op.scalar_op, ps.Sub):
+        return None
+    above, below = (_inputs(one, kind) for one, kind in zip(node.inputs, (ps.Add, GammaLn), strict=True))
+    parts = [_inputs(one, GammaLn) for one in above]
+    total = _inputs(below[0], ps.Add) if below else []
+    if len(parts) != 2 or not all(parts) or set(total) != {parts[0][0], parts[1][0]} or len(total) != 2:
+        return None
+    if any(one.type.dtype != "float64" for one in total):
+        return None
+    return [_BETALN(*total)]
+
+
+def _inputs(variable: Any, kind: type) -> list[Any]:
+    """What a variable was computed from, if by this operation; else nothing."""
+    node = variable.owner
+    return list(node.inputs) if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind) else []
+
+
+# Numba. Beta functions are found before all rewrites, other functions exchanged after those for accuracy and before
+# loops are fused (position 49). Parameters need no check that they are allowed: transforms see to it.
+COMPILED = get_mode("NUMBA").including("local_remove_check_parameter").register(
+    (dfs_rewriter(_beta, name="vector_beta"), 0.05), (dfs_rewriter(_vectorise, name="vector_math"), 48.9)
+)
