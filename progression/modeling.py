@@ -51,6 +51,10 @@ class Model:
         Whether it takes outcomes of other names than those it declares, as a slope model does.
     engine : {"nuts", "marginal"}
         How its posterior is computed unless a fit says otherwise.
+    grid : mapping of str to int
+        A latent of each subject that the marginal engine is to integrate on a fixed grid over its own distribution, and
+        the number of points to start from. For one that is bounded or enters with kinks, such as the time of an onset
+        between two visits, ``{"onset": 12}``.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Model:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     generic: bool = False
     engine: str = "nuts"
+    grid: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -148,6 +153,7 @@ def model(
     sampling: Mapping[str, Any] | None = None,
     generic: bool = False,
     engine: str = "nuts",
+    grid: Mapping[str, int] | None = None,
 ) -> Callable[[Program], Model]:
     """Turn a PyMC program into a `Model`: a decorator.
 
@@ -178,6 +184,7 @@ def model(
             sampling=dict(sampling or {}),
             generic=generic,
             engine=engine,
+            grid=dict(grid or {}),
         )
         _check_definition(made)
         return made
@@ -228,6 +235,10 @@ def _check_definition(made: Model) -> None:
         faults.append(_setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes="))
     if made.engine not in ("nuts", "marginal"):
         faults.append(_setting(f"model {made.name!r}: engine", made.engine, "is unknown", "use nuts or marginal"))
+    for name, points in made.grid.items():
+        if isinstance(points, bool) or not isinstance(points, int) or points < 2:
+            faults.append(_setting(f"model {made.name!r}: grid of {name!r}", points, "is not a number of points",
+                                   "give a whole number of at least 2"))  # fmt: skip
     for need in set(made.needs) - {"baseline", "follow_up", "visits"}:
         faults.append(_setting(f"model {made.name!r}: needs", need, "is unknown",
                                "use baseline, follow_up or visits"))  # fmt: skip

@@ -109,6 +109,8 @@ def structure(split: Split, *, careful: bool = False) -> Structure:
         With the first reason why it has none.
     """
     model = split.model
+    if split.grid is not None:
+        raise NotLinear(f"{split.grid.rv.name} is integrated on a grid")
     gaussian = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, NormalRV | LogNormalRV)]
     observed = [rv for rv in model.observed_RVs if rv not in gaussian]
     for rv in observed:

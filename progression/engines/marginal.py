@@ -19,6 +19,7 @@ from progression.engines import importance
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
+from progression.engines.grids import repeated
 from progression.engines.identity import closed_form_holds, effects_stand_alone
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
@@ -27,6 +28,7 @@ from progression.engines.quadrature import Integrated
 from progression.modeling import Model, SupportsPyMC
 
 ORDERS = (5, 9, 15)
+_FINER = 3  # grids tried for a latent that is on one, each with twice the nodes of the one before
 
 
 class Untrusted(RuntimeError):
@@ -170,9 +172,38 @@ def integrate(
     error : float
         SD between draws of the error of the log density.
     """
-    put(inner, program, encoded)
-    mode = explore(inner) if near is None else approach(inner, near)
-    error = np.inf
+    copies = 1 if program.split.grid is None else program.split.grid.points
+    for _ in range(_FINER):
+        put(inner, program, encoded, copies)
+        mode = explore(inner) if near is None else approach(inner, near)
+        where, weighted, error, order = _weigh(inner, mode, draws, points, rngs, chains,
+                                               (1,) if inner.quadratic else orders, good_k)  # fmt: skip
+        if copies == 1:
+            break
+        some = weighted.x[0, where[:: max(1, len(where) // 12)]]
+        coarse = inner.log_density(some, order=order)
+        copies *= 2
+        put(inner, program, encoded, copies)
+        inner.refer(mode.at[0])
+        error = float(np.hypot(error, np.std(coarse - inner.log_density(some, order=order))))
+        if error <= importance.MAX_QUADRATURE_ERROR:
+            break
+    if not error <= importance.MAX_QUADRATURE_ERROR:
+        raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
+    _refuse(weighted)
+    check = np.random.default_rng(1)
+    few = weighted.x[0, where[:4]]
+    if not effects_stand_alone(inner, few, inner.draw_units(few, check, candidates=2),
+                               inner.draw_units(few, check, candidates=2), check):  # fmt: skip
+        raise Untrusted("a subject's rows depend on effects that were taken not to meet")
+    return weighted.x[0, where], weighted, error
+
+
+def _weigh(
+    inner: Integrated, mode: importance.Mode, draws: int, points: int, rngs: list[np.random.Generator], chains: int,
+    orders: tuple[int, ...], good_k: float,
+) -> tuple[np.ndarray, importance.Weighted, float, int]:  # fmt: skip
+    """Weighted points with as many quadrature points an effect as it takes: draws, points, the error left, the order."""
     for order in orders:
 
         def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
@@ -185,21 +216,16 @@ def integrate(
         error = float(np.std(gap))
         if error <= importance.MAX_QUADRATURE_ERROR:
             break
-    if not error <= importance.MAX_QUADRATURE_ERROR:
-        raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
-    _refuse(weighted)
-    check = np.random.default_rng(1)
-    few = weighted.x[0, where[:4]]
-    if not effects_stand_alone(inner, few, inner.draw_effects(few, check, candidates=2),
-                               inner.draw_effects(few, check, candidates=2), check):  # fmt: skip
-        raise Untrusted("a subject's rows depend on effects that were taken not to meet")
-    return weighted.x[0, where], weighted, error
+    return where, weighted, error, order
 
 
-def put(inner: Integrated, program: Program, encoded: Encoded) -> None:
-    """Put one data set into an integral."""
-    inner.prepare(program.arrays(encoded), encoded.n_subjects,
-                  {rv.name: encoded.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks})  # fmt: skip
+def put(inner: Integrated, program: Program, encoded: Encoded, copies: int | None = None) -> None:
+    """Put one data set into an integral, each subject as often as a grid has nodes."""
+    grid = program.split.grid
+    copies = 1 if grid is None else copies or grid.points
+    wide = encoded if copies == 1 else repeated(encoded, copies)
+    inner.prepare(program.arrays(wide), wide.n_subjects,
+                  {rv.name: wide.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks}, copies=copies)  # fmt: skip
 
 
 def explore(inner: Integrated) -> importance.Mode:

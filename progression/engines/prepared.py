@@ -9,7 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
+from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors
 
 from progression.encoding import Encoded
@@ -52,19 +54,24 @@ class Program:
         model, values = self.split.model, [self.split.value(rv) for rv in self.split.effects]
         flats = [self.inner.form.rest, self.inner.form.linear] if isinstance(self.inner, ClosedForm) else [self.inner.x]
         fixed = [
-            rv for rv in model.deterministics if not self.split.touches(self.split.natural([rv])[0], self.split.effects)
+            rv
+            for rv in model.deterministics
+            if not self.split.touches(self.split.natural([rv])[0], self.split.by_subject)
         ]
         varying = [rv for rv in model.deterministics if rv not in fixed]
         self.names = tuple(rv.name for rv in (*self.split.population, *fixed))
-        self.subject_names = tuple(rv.name for rv in (*self.split.effects, *varying))
+        self.subject_names = tuple(rv.name for rv in (*self.split.by_subject, *varying))
         vectors = [flat.vector for flat in flats]
         self.flats = flats
         self._joint: Any = None
         self._population = batched(vectors, swapped(self.split.natural([*self.split.population, *fixed]), *flats))
-        self._subjects = batched(
-            [*vectors, *values], swapped(self.split.natural([*self.split.effects, *varying]), *flats)
-        )
-        self.shapes = [self.split.shape(rv)[1:] for rv in self.split.effects]
+        by_subject = self.split.natural([*self.split.by_subject, *varying])
+        if self.split.grid is not None:  # of the latent on a grid the draws hold the quantile
+            node = pt.vector("node", dtype="float64")
+            by_subject = graph_replace(by_subject, {self.split.value(self.split.grid.rv): self.split.grid.value(model, node)})
+            values.append(node)
+        self._subjects = batched([*vectors, *values], swapped(by_subject, *flats))
+        self.shapes = [self.split.shape(rv)[1:] for rv in self.split.by_subject]
 
     def compiled(self) -> Integrated:
         """The integral compiled to machine code: half a minute of work that pays where many data sets follow."""

@@ -23,7 +23,8 @@ from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors
 from scipy import sparse
 
-from progression.engines.split import INTERPRETED, Split, batched
+from progression.engines.grids import nodes
+from progression.engines.split import INTERPRETED, Split, batched, swapped
 
 _AT_ONCE = 40_000  # rows times points in one call: arrays that stay in a processor's cache
 MOST_EFFECTS = 3  # effects of one subject that depend on each other: the grid has a power of them
@@ -62,11 +63,15 @@ class Integrated:
         self.n_effects = sum(int(np.prod(shape)) for shape in self.shapes)
         self._u = pt.matrix("effects", dtype="float64")
         swaps, at = dict(self.x.swaps), 0
+        self.grid = split.grid
+        if self.grid is not None:
+            swaps[split.value(self.grid.rv)] = swapped([self.grid.value(model, self.grid.node)], self.x)[0]
+            self.grid.node.set_value(np.full(int(model.dim_lengths["subject"].eval()), 0.5))
         for value, shape in zip(values, self.shapes, strict=True):
             size = int(np.prod(shape))
             swaps[value] = self._u[:, at : at + size].reshape((self._u.shape[0], *shape))
             at += size
-        self.blocks = [rv for rv in model.observed_RVs if _depends(rv, split.effects)]
+        self.blocks = [rv for rv in model.observed_RVs if _depends(rv, split.by_subject)]
         plain = [rv for rv in model.observed_RVs if rv not in self.blocks]
         rows = model.logp(vars=self.blocks, sum=False)
         own = [
@@ -81,6 +86,7 @@ class Integrated:
         self._run_prior = batched([self.x.vector], [self._prior, pt.grad(self._prior, self.x.vector)], mode=mode)
         self._compiled: dict[str, Any] = {}
         self.groups = self._find_groups()
+        self.quadratic = self._is_quadratic()
 
     def _find_groups(self) -> list[list[int]]:
         """Effects of a subject that meet in some row or prior, found by moving each of them alone."""
@@ -108,7 +114,18 @@ class Integrated:
         self._touched = touched
         return groups
 
-    def prepare(self, arrays: Mapping[str, np.ndarray], n_subjects: int, subject: Mapping[str, np.ndarray]) -> None:
+    def _is_quadratic(self) -> bool:
+        """Whether the log density is quadratic in the effects, hence their integral exact: tried at random points."""
+        rng = np.random.default_rng(20261122)
+        n = int(self.split.model.dim_lengths["subject"].eval())
+        x = np.repeat(rng.normal(0, 0.3, (2, self.x.size)), 2, axis=0)
+        _, hessian = self._curvature(x, rng.normal(0, 1, (4, n, self.n_effects)))
+        gap = np.abs(hessian[0::2] - hessian[1::2])
+        return bool(np.all(gap <= 1e-8 * (1 + np.abs(hessian).max())))  # a NaN is none
+
+    def prepare(
+        self, arrays: Mapping[str, np.ndarray], n_subjects: int, subject: Mapping[str, np.ndarray], *, copies: int = 1
+    ) -> None:
         """Put a data set into the program.
 
         Parameters
@@ -117,9 +134,14 @@ class Integrated:
             The program's data.
         subject : mapping of str to array
             For each observed variable, the subject of each row.
+        copies : int
+            How often each subject stands in the data, side by side: once for each node of the grid.
         """
         self.split.with_data(arrays, n_subjects)
-        self.n = n_subjects
+        self.n, self.copies = n_subjects, copies
+        if self.grid is not None:
+            self.node, self._log_copy = nodes(copies)
+            self.grid.node.set_value(np.tile(self.node, n_subjects // copies))
         g = len(self.groups)
         self._sums, self._unit = [], []
         if g > 1:
@@ -248,12 +270,25 @@ class Integrated:
         root[..., index, index] = np.exp(log_diagonal)
         return root, log_diagonal
 
+    def _place(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each integral lies: its centre, root and log diagonal; exactly where the log density is quadratic."""
+        if not self.quadratic:
+            return (self._centre(x), *self._scale(x))
+        centre = np.zeros((len(x), self.n, self.n_effects))
+        gradient, hessian = self._curvature(x, centre)
+        root = self._root(self._positive(-hessian))
+        square = root_square(root)
+        log_diagonal = np.diagonal(root, axis1=-2, axis2=-1).copy()
+        index = np.arange(self.n_effects)
+        root[..., index, index] = np.exp(log_diagonal)
+        return centre + (square @ gradient[..., None])[..., 0], root, log_diagonal
+
     def _sweep(self, x: np.ndarray, order: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Log terms of the quadrature sum (nodes, points, subjects, groups), and the effects at each node."""
-        centre, (root, log_diagonal) = self._centre(x), self._scale(x)
-        nodes, log_weight = _grid(tuple(len(group) for group in self.groups), order)
+        centre, root, log_diagonal = self._place(x)
+        grid, log_weight = _grid(tuple(len(group) for group in self.groups), order)
         terms, places = [], []
-        for z, w in zip(nodes, log_weight, strict=True):  # z (effects in group order), w (groups)
+        for z, w in zip(grid, log_weight, strict=True):  # z (effects in group order), w (groups)
             moved = np.empty(self.n_effects)
             at = 0
             for group in self.groups:
@@ -267,9 +302,17 @@ class Integrated:
 
     def by_subject(self, x: np.ndarray, *, order: int) -> np.ndarray:
         """Each subject's log likelihood with its effects integrated out, (points, subjects)."""
-        found = [_log_sum(self._sweep(x[i : i + self._step], order)[0]).sum(axis=2)
+        found = [self._together(_log_sum(self._sweep(x[i : i + self._step], order)[0]).sum(axis=2))
                  for i in range(0, len(x), self._step)]  # fmt: skip
         return np.concatenate(found)
+
+    def _copies(self, by_copy: np.ndarray) -> np.ndarray:
+        """(points, subjects, copies): log likelihood of each copy with its weight."""
+        return by_copy.reshape(len(by_copy), -1, self.copies) + (self._log_copy if self.grid is not None else 0.0)
+
+    def _together(self, by_copy: np.ndarray) -> np.ndarray:
+        """Copies of a subject added up: (points, copies of subjects) to (points, subjects)."""
+        return by_copy if self.grid is None else _log_sum(np.moveaxis(self._copies(by_copy), 2, 0))
 
     def log_density(self, x: np.ndarray, *, order: int) -> np.ndarray:
         """Log density of the population parameters on the unconstrained scale, (points,)."""
@@ -295,22 +338,42 @@ class Integrated:
             total = _log_sum(terms)
             prior, slope = self._run_prior(piece)
             slope = np.array(slope)
+            by_subject = self._together(total.sum(axis=2))
+            share = np.exp(self._copies(total.sum(axis=2)) - by_subject[:, :, None]).reshape(len(piece), self.n, 1)
             for term, u in zip(terms, places, strict=True):
-                mass = np.exp(term - total)
+                mass = np.exp(term - total) * share
                 flat = mass.reshape(len(piece), -1)
                 own = self.by_effect(mass)
                 slope += self._compiled["gradient"](piece, u, *(flat[:, unit] for unit in self._unit), own)[0]
-            values.append(prior + total.sum(axis=(1, 2)))
+            values.append(prior + by_subject.sum(axis=1))
             gradients.append(slope)
         return np.concatenate(values), np.concatenate(gradients)
 
-    def draw_effects(self, x: np.ndarray, rng: np.random.Generator, *, candidates: int = 6) -> np.ndarray:
-        """One draw of all effects for each point, (points, subjects, effects), by resampling from a t around the mode."""
+    def draw_effects(self, x: np.ndarray, rng: np.random.Generator, *, order: int = 5) -> np.ndarray:
+        """One draw of all effects for each point, (points, subjects, effects); last the quantile of a latent on a grid."""
+        if self.grid is None:
+            return self.draw_units(x, rng)
+        made = np.empty((len(x), self.n // self.copies, self.n_effects + 1))
+        for i in range(0, len(x), self._step):
+            piece = x[i : i + self._step]
+            by_copy = self._copies(_log_sum(self._sweep(piece, order)[0]).sum(axis=2))
+            which = (by_copy + rng.gumbel(size=by_copy.shape)).argmax(axis=2)  # the greatest is a draw by weight
+            drawn = self.draw_units(piece, rng).reshape(*by_copy.shape, self.n_effects)
+            made[i : i + self._step, :, :-1] = np.take_along_axis(drawn, which[:, :, None, None], axis=2)[:, :, 0]
+            made[i : i + self._step, :, -1] = self.node[which]
+        return made
+
+    def draw_units(self, x: np.ndarray, rng: np.random.Generator, *, candidates: int = 6) -> np.ndarray:
+        """One draw of the effects of every (copy of a) subject for each point, by resampling from a t around the mode."""
         degrees = 8.0
         made = np.empty((len(x), self.n, self.n_effects))
         for i in range(0, len(x), self._step):
             piece = x[i : i + self._step]
-            centre, (root, _) = self._centre(piece), self._scale(piece)
+            centre, root, _ = self._place(piece)
+            if self.quadratic:
+                z = rng.standard_normal((len(piece), self.n, self.n_effects))
+                made[i : i + self._step] = centre + (root @ z[..., None])[..., 0]
+                continue
             best, top = None, None
             for _ in range(candidates):
                 z = rng.standard_normal((len(piece), self.n, self.n_effects))

@@ -20,6 +20,7 @@ from pytensor.scalar.math import Log1mexp, Softplus, TriGamma
 from pytensor.tensor.elemwise import Elemwise
 
 from progression.encoding import Encoded
+from progression.engines.grids import Grid, find_grid
 from progression.engines.program import Built, build
 from progression.faults import Fault, SettingError
 from progression.modeling import Model, SupportsPyMC
@@ -96,11 +97,19 @@ class Split:
     built : Built
     population, effects : tuple of random variables
         Those without and with the dim `subject`.
+    grid : Grid, optional
+        A further unknown with the dim `subject`, integrated on a grid.
     """
 
     built: Built
     population: tuple[Any, ...]
     effects: tuple[Any, ...]
+    grid: Grid | None = None
+
+    @property
+    def by_subject(self) -> tuple[Any, ...]:
+        """All unknowns with the dim `subject`."""
+        return self.effects if self.grid is None else (*self.effects, self.grid.rv)
 
     @property
     def model(self) -> pm.Model:
@@ -171,7 +180,7 @@ def split(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
     dims = built.model.named_vars_to_dims
     effects = tuple(rv for rv in built.model.free_RVs if "subject" in (dims.get(rv.name) or ()))
     population = tuple(rv for rv in built.model.free_RVs if rv not in effects)
-    reasons = []
+    grid, reasons = find_grid(built.model, dict(model.grid), effects)
     if not effects:
         reasons.append("no unknown has the dim 'subject', so there are no subject effects to integrate out")
     for rv in built.model.discrete_value_vars:
@@ -187,7 +196,7 @@ def split(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
             reasons.append(f"the observed variable {rv.name} has not the dim '{rv.name}_row'")
         elif not _as_given(built.model, rv):
             reasons.append(f"{rv.name} observes something else than data.{rv.name}.value as it stands")
-    made = Split(built, population, effects)
+    made = Split(built, population, tuple(rv for rv in effects if grid is None or rv is not grid.rv), grid)
     for rv in population:
         if any(node in effects for node in ancestors([rv]) if node is not rv):
             reasons.append(f"the prior of {rv.name} depends on subject effects")
