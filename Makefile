@@ -37,9 +37,10 @@ docs:  ## build the documentation into docs/_build/html
 	@$(SETUP) docs
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
-bench:  ## run the benchmarks
+bench:  ## run the benchmarks: an hour or so
 	@$(SETUP)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/engines.py
 
 clean:  ## remove what the other targets made, except .venv
 	rm -rf report docs/_build docs/notebooks build dist *.egg-info

@@ -51,7 +51,9 @@ def measure(ways: dict[str, dict], *, runs: int, cores: int, longest: float) -> 
         def run(tool: str, draws: int, warm: int, cache: Path | None) -> list[dict]:
             try:
                 return _process(ways[tool]["command"], tool, draws, warm, cache, cores, paths)
-            except RuntimeError as error:  # a crash of one process shall not cost the hour before it: tell, and once more
+            except (
+                RuntimeError
+            ) as error:  # a crash of one process shall not cost the hour before it: tell, and once more
                 print(error, flush=True)
                 found[tool].setdefault("crashes", []).append(str(error).splitlines()[0])
                 return _process(ways[tool]["command"], tool, draws, warm, cache, cores, paths)

@@ -12,7 +12,7 @@ from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines import grids, marginal, prepared
+from progression.engines import by_unit, grids, integration, prepared
 from progression.faults import SettingError
 
 MONTHS = np.array([0.0, 2.0, 4.0, 6.0, 8.0])
@@ -66,7 +66,9 @@ def cohort():
     score[:6, -1] = np.nan  # some leave early
     table = pd.DataFrame({"subject": np.repeat([f"P{i}" for i in range(n)], len(MONTHS)), "time": np.tile(MONTHS, n),
                           "alsfrsr": score.ravel()})  # fmt: skip
-    return pg.Cohort.from_table(table.dropna(), time_unit="months", outcomes=["alsfrsr"], provenance="simulated", name="bent")
+    return pg.Cohort.from_table(
+        table.dropna(), time_unit="months", outcomes=["alsfrsr"], provenance="simulated", name="bent"
+    )
 
 
 def ready(model, cohort):
@@ -84,18 +86,22 @@ def by_sum(encoded, at, onset, weight):
         cov = at["sd_level"] ** 2 + at["sd_slope"] ** 2 * np.outer(t, t) + at["sd_residual"] ** 2 * np.eye(len(t))
         after = np.maximum(t - onset[:, None], 0)
         mean = at["mean_level"] + at["mean_slope"] * t + at["bend"] * after
-        found.append(special.logsumexp(stats.multivariate_normal(np.zeros(len(t)), cov).logpdf(y - mean) + np.log(weight)))
+        found.append(
+            special.logsumexp(stats.multivariate_normal(np.zeros(len(t)), cov).logpdf(y - mean) + np.log(weight))
+        )
     return np.array(found)
 
 
 TRUTH = {"mean_level": 38.0, "sd_level": 3.0, "mean_slope": -0.5, "sd_slope": 0.3, "bend": -1.5, "sd_residual": 1.0}
 
 
-@pytest.mark.parametrize(("model", "copies", "within"), [(between_visits, 8, 1e-6), (at_a_rate, 16, 0.1), (at_a_rate, 64, 0.00625)])
+@pytest.mark.parametrize(
+    ("model", "copies", "within"), [(between_visits, 8, 1e-6), (at_a_rate, 16, 0.1), (at_a_rate, 64, 0.00625)]
+)
 def test_each_subject_has_the_likelihood_of_a_fine_sum(model, copies, within, cohort):
     encoded, program = ready(model, cohort)
     inner = program.integral()
-    marginal.put(inner, program, encoded, copies)
+    integration.put(inner, program, encoded, copies)
     at = TRUTH | ({"rate": 0.33} if model is at_a_rate else {})
     x = program.split.unconstrained({name: np.array([value]) for name, value in at.items()})
     inner.refer(x[0])
@@ -117,7 +123,9 @@ def test_the_posterior_is_that_of_nuts(cohort):
     """Population parameters, and the onset of each subject."""
     fit = pg.fit(between_visits, cohort, engine="marginal", random_seed=1, progressbar=False)
     assert fit.settings["engine"] == "marginal" and not fit.problems
-    nuts = pg.fit(between_visits, cohort, engine="nuts", random_seed=1, draws=2000, progressbar=False, target_accept=0.95)
+    nuts = pg.fit(
+        between_visits, cohort, engine="nuts", random_seed=1, draws=2000, progressbar=False, target_accept=0.95
+    )
     for name in (*PRIORS, "onset"):
         one, other = fit.posterior[name], nuts.posterior[name]
         sd = other.std(("chain", "draw"))
@@ -127,6 +135,21 @@ def test_the_posterior_is_that_of_nuts(cohort):
     assert float(onset.min()) > 2 and float(onset.max()) < 4
     np.testing.assert_allclose(fit.posterior["half"], onset / 2)
     assert pg.loo(fit, draws=40)["integration_error"].iloc[0] < 0.05
+
+
+@pytest.mark.slow
+def test_a_program_taken_for_quadratic_is_found_out(sle_trial, monkeypatch):
+    """Censored values bend the log density: one node is not enough, and the error at the posterior's draws says so."""
+    how = {"engine": "marginal", "draws": 500, "random_seed": 1, "progressbar": False}
+    fit = pg.fit("sle_crp", sle_trial, **how)
+    monkeypatch.setattr(by_unit.ByUnit, "_is_quadratic", lambda self: True)
+    misled = pg.fit("sle_crp", sle_trial, **how)
+    assert misled.settings["engine"] == "marginal" and not misled.problems
+    assert 0 < float(misled.idata["sample_stats"]["quadrature_error"].max()) < 0.05
+    for name in ("effect", "sd_patient", "sd_residual", "level"):
+        one, other = fit.posterior[name], misled.posterior[name]
+        sd = one.std(("chain", "draw"))
+        assert float((abs(one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / sd).max()) < 0.15, name
 
 
 def test_what_is_repeated_is_the_same_data(cohort):

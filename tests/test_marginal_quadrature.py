@@ -13,7 +13,7 @@ from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines.marginal import approach, explore
+from progression.engines.integration import approach, explore
 from progression.engines.prepared import Program
 from progression.engines.quadrature import Integrated
 from progression.faults import SettingError

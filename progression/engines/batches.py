@@ -13,7 +13,8 @@ from progression.engines.cells import Cells, Rows
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
-from progression.engines.marginal import ORDERS, Untrusted, alike, explore, integrate, put
+from progression.engines.integration import ORDERS, Untrusted, explore, integrate, put
+from progression.engines.marginal import alike
 from progression.engines.prepared import Program
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.

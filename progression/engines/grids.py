@@ -48,7 +48,9 @@ class Grid:
         """Graph of the latent's value variable at a quantile, in terms of the value variables of what it depends on."""
         at = icdf(self.rv, node)
         transform = model.rvs_to_transforms.get(self.rv)
-        (made,) = model.replace_rvs_by_values([at if transform is None else transform.forward(at, *self.rv.owner.inputs)])
+        (made,) = model.replace_rvs_by_values(
+            [at if transform is None else transform.forward(at, *self.rv.owner.inputs)]
+        )
         return made
 
 

@@ -111,7 +111,9 @@ def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = N
         length = np.sqrt((move**2).sum(axis=1))
         bound = np.minimum(1, 6 / np.maximum(length, 1e-12))
         # Far out in a tail that falls like exp(exp(x)) the right step is hundreds of local SDs long: tried too.
-        fractions = np.where(bound[:, None] < 1, bound[:, None] * [0, 1, 0.2, 0.05] + [1, 0, 0, 0], [1.0, 0.5, 0.2, 0.05])
+        fractions = np.where(
+            bound[:, None] < 1, bound[:, None] * [0, 1, 0.2, 0.05] + [1, 0, 0, 0], [1.0, 0.5, 0.2, 0.05]
+        )
         tried = at[open_, None] + (fractions[:, :, None] * move[:, None]) @ root[open_].transpose(0, 2, 1)
         reached = target(tried, open_)[0]
         reached = np.where(np.isfinite(reached), reached, -np.inf)

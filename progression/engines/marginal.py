@@ -12,27 +12,19 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import optimize
 
 from progression.encoding import Encoded
 from progression.engines import importance
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
-from progression.engines.grids import repeated
-from progression.engines.identity import closed_form_holds, effects_stand_alone
+from progression.engines.identity import closed_form_holds
+from progression.engines.integration import Untrusted, integrate, put, refuse, resample
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
 from progression.engines.quadrature import Integrated
 from progression.modeling import Model, SupportsPyMC
-
-ORDERS = (5, 9, 15)
-_FINER = 3  # grids tried for a latent that is on one, each with twice the nodes of the one before
-
-
-class Untrusted(RuntimeError):
-    """The engine cannot vouch for its answer on this data set; the message says why."""
 
 
 def sample(
@@ -87,8 +79,8 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
     _one_mode(inner, cells, mode)
     points = chains * _power_of_two(2 * draws)
     weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains)
-    _refuse(weighted)
-    where = _resample(weighted, draws, chains, rngs)
+    refuse(weighted)
+    where = resample(weighted, draws, chains, rngs)
     x = weighted.x[0, where]
     normal = importance.normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
     linear = draw_linear(weighted.kept[0, where], normal)
@@ -146,163 +138,10 @@ def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:
 def _integrated(program: Program, encoded: Encoded, draws: int, chains: int, rngs: list[np.random.Generator]) -> Any:
     points = chains * _power_of_two(draws)
     assert isinstance(program.inner, Integrated)
-    x, weighted, error = integrate(program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains)
+    x, weighted, error = integrate(
+        program, program.inner, encoded, draws=draws, points=points, rngs=rngs, chains=chains
+    )
     return (x,), program.inner.draw_effects(x, rngs[-1]), weighted, error
-
-
-def integrate(
-    program: Program, inner: Integrated, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
-    chains: int, orders: tuple[int, ...] = ORDERS, near: importance.Mode | None = None, good_k: float = importance.GOOD_K,
-) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
-    """Draws of the population parameters of one data set, effects integrated numerically.
-
-    Parameters
-    ----------
-    orders : tuple of int
-        Points of the quadrature, tried in turn until its error is small.
-    near : importance.Mode, optional
-        The mode of a data set of the same design, to start from.
-    good_k : float
-        As for `importance.sample`.
-
-    Returns
-    -------
-    x : array, shape (chains * draws, size)
-    weighted : importance.Weighted
-    error : float
-        SD between draws of the error of the log density.
-    """
-    copies = 1 if program.split.grid is None else program.split.grid.points
-    for _ in range(_FINER):
-        put(inner, program, encoded, copies)
-        mode = explore(inner) if near is None else approach(inner, near)
-        where, weighted, error, order = _weigh(inner, mode, draws, points, rngs, chains,
-                                               (1,) if inner.quadratic else orders, good_k)  # fmt: skip
-        if copies == 1:
-            break
-        some = weighted.x[0, where[:: max(1, len(where) // 12)]]
-        coarse = inner.log_density(some, order=order)
-        copies *= 2
-        put(inner, program, encoded, copies)
-        inner.refer(mode.at[0])
-        error = float(np.hypot(error, np.std(coarse - inner.log_density(some, order=order))))
-        if error <= importance.MAX_QUADRATURE_ERROR:
-            break
-    if not error <= importance.MAX_QUADRATURE_ERROR:
-        raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
-    _refuse(weighted)
-    check = np.random.default_rng(1)
-    few = weighted.x[0, where[:4]]
-    if not effects_stand_alone(inner, few, inner.draw_units(few, check, candidates=2),
-                               inner.draw_units(few, check, candidates=2), check):  # fmt: skip
-        raise Untrusted("a subject's rows depend on effects that were taken not to meet")
-    return weighted.x[0, where], weighted, error
-
-
-def _weigh(
-    inner: Integrated, mode: importance.Mode, draws: int, points: int, rngs: list[np.random.Generator], chains: int,
-    orders: tuple[int, ...], good_k: float,
-) -> tuple[np.ndarray, importance.Weighted, float, int]:  # fmt: skip
-    """Weighted points with as many quadrature points an effect as it takes: draws, points, the error left, the order."""
-    for order in orders:
-
-        def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
-            return inner.log_density(x[0], order=order)[None], np.empty((*x.shape[:2], 0))
-
-        weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains, good_k=good_k)
-        where = _resample(weighted, draws, chains, rngs)
-        some = weighted.x[0, where[:: max(1, len(where) // 12)]]
-        gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 4)
-        error = float(np.std(gap))
-        if error <= importance.MAX_QUADRATURE_ERROR:
-            break
-    return where, weighted, error, order
-
-
-def put(inner: Integrated, program: Program, encoded: Encoded, copies: int | None = None) -> None:
-    """Put one data set into an integral, each subject as often as a grid has nodes."""
-    grid = program.split.grid
-    copies = 1 if grid is None else copies or grid.points
-    wide = encoded if copies == 1 else repeated(encoded, copies)
-    inner.prepare(program.arrays(wide), wide.n_subjects,
-                  {rv.name: wide.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks}, copies=copies)  # fmt: skip
-
-
-def explore(inner: Integrated) -> importance.Mode:
-    """Mode and curvature of the marginal density, the reference of the quadrature moved along."""
-    size = inner.x.size
-    x, inverse = np.zeros(size), np.eye(size)
-    found = False
-    inner.refer(x)
-    for _ in range(12):
-
-        def negative(at: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = inner.gradient(at[None], order=3)
-            if not np.isfinite(value[0]):
-                return 1e300, np.zeros(size)
-            return -float(value[0]), -gradient[0]
-
-        with np.errstate(all="ignore"):
-            result = optimize.minimize(negative, x, jac=True, method="BFGS",
-                                       options={"gtol": 1e-2, "maxiter": 15, "hess_inv0": inverse})  # fmt: skip
-        inverse = (result.hess_inv + result.hess_inv.T) / 2
-        moved = np.sqrt(max(float((result.x - x) @ np.linalg.solve(inverse, result.x - x)), 0.0)) if size else 0.0
-        x = result.x
-        inner.refer(x)
-        if moved < 0.1:
-            found = True
-            break
-    step = 0.1 * np.sqrt(np.maximum(np.diag(inverse), 1e-8))
-    around = np.concatenate([x + np.diag(step), x - np.diag(step)])
-    _, gradient = inner.gradient(around, order=3)
-    hessian = -(gradient[:size] - gradient[size:]) / (2 * step[:, None])
-    hessian = (hessian + hessian.T) / 2
-    value, vector = np.linalg.eigh(hessian)
-    root = vector / np.sqrt(np.maximum(np.abs(value), 1e-4))
-    return importance.Mode(x[None], root[None], np.array([found]))
-
-
-def approach(inner: Integrated, near: importance.Mode) -> importance.Mode:
-    """The mode of one more data set of a design, from that of another and with its curvature: a few steps."""
-    x, inverse = near.at[0].copy(), near.root[0] @ near.root[0].T
-    for _ in range(3):
-        inner.refer(x)
-        value, gradient = (one[0] for one in inner.gradient(x[None], order=3))
-        start = x
-        for _ in range(8):
-            step = inverse @ gradient
-            if gradient @ step < 0.05:
-                break
-            step *= min(1.0, 3.0 / np.sqrt(gradient @ step))
-            tried = x + step
-            new_value, new_gradient = (one[0] for one in inner.gradient(tried[None], order=3))
-            if not new_value > value - 0.5:
-                return explore(inner)
-            change, bend = tried - x, gradient - new_gradient
-            if change @ bend > 1e-8:  # BFGS update of the inverse curvature
-                rho = 1 / (change @ bend)
-                left = np.eye(len(x)) - rho * np.outer(change, bend)
-                inverse = left @ inverse @ left.T + rho * np.outer(change, change)
-            x, value, gradient = tried, new_value, new_gradient
-        if np.sqrt((x - start) @ np.linalg.solve(inverse, x - start)) < 1.0:  # the reference is near enough
-            break
-    return importance.Mode(x[None], near.root, np.array([True]))
-
-
-def _resample(weighted: importance.Weighted, draws: int, chains: int, rngs: list[np.random.Generator]) -> np.ndarray:
-    """Indices of points, chain after chain: each chain from its own points."""
-    log_weight = weighted.log_weight[0]
-    made = []
-    for chain in range(chains):
-        own = np.arange(chain, len(log_weight), chains)
-        made.append(own[importance.resample(log_weight[own], draws, rngs[1 + chain])])
-    return np.concatenate(made)
-
-
-def _refuse(weighted: importance.Weighted) -> None:
-    (reason,) = importance.reasons(weighted)
-    if reason:
-        raise Untrusted(reason)
 
 
 def _one_mode(inner: ClosedForm, cells: Cells, mode: importance.Mode) -> None:

@@ -68,7 +68,9 @@ class Program:
         by_subject = self.split.natural([*self.split.by_subject, *varying])
         if self.split.grid is not None:  # of the latent on a grid the draws hold the quantile
             node = pt.vector("node", dtype="float64")
-            by_subject = graph_replace(by_subject, {self.split.value(self.split.grid.rv): self.split.grid.value(model, node)})
+            by_subject = graph_replace(
+                by_subject, {self.split.value(self.split.grid.rv): self.split.grid.value(model, node)}
+            )
             values.append(node)
         self._subjects = batched([*vectors, *values], swapped(by_subject, *flats))
         self.shapes = [self.split.shape(rv)[1:] for rv in self.split.by_subject]

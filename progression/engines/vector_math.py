@@ -87,7 +87,7 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _steps(x):  # type: ignore[no-untyped-def]
-    """x (x + 1) ... (x + 7): what log gamma is divided by on the way down from x + 8; 1 where x needs no way up."""
+    """What log gamma of x + 8 is divided by on the way down: x (x + 1) ... (x + 7), or 1 where x needs no way up."""
     z = x * (x + 7.0)
     return 1.0 if x > 1e3 else z * (z + 6.0) * (z + 10.0) * (z + 12.0)
 
@@ -152,7 +152,9 @@ class _Fast(ps.ScalarOp):
 
 
 def _make(name: str, code: Any, plain: Any, *, nin: int = 1) -> Any:
-    kind = type(f"Fast{name}", (_Fast,), {"code": staticmethod(code), "plain": staticmethod(plain), "nin": nin, "nout": 1})
+    kind = type(
+        f"Fast{name}", (_Fast,), {"code": staticmethod(code), "plain": staticmethod(plain), "nin": nin, "nout": 1}
+    )
 
     @register_scalar_funcify(kind)
     def _(op: Any, node: Any, **kwargs: Any) -> Any:
@@ -198,11 +200,17 @@ def _beta(fgraph: Any, node: Any) -> Any:
 def _inputs(variable: Any, kind: type) -> list[Any]:
     """What a variable was computed from, if by this operation; else nothing."""
     node = variable.owner
-    return list(node.inputs) if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind) else []
+    return (
+        list(node.inputs)
+        if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind)
+        else []
+    )
 
 
 # Numba. Beta functions are found before all rewrites, other functions exchanged after those for accuracy and before
 # loops are fused (position 49). Parameters need no check that they are allowed: transforms see to it.
-COMPILED = get_mode("NUMBA").including("local_remove_check_parameter").register(
-    (dfs_rewriter(_beta, name="vector_beta"), 0.05), (dfs_rewriter(_vectorise, name="vector_math"), 48.9)
+COMPILED = (
+    get_mode("NUMBA")
+    .including("local_remove_check_parameter")
+    .register((dfs_rewriter(_beta, name="vector_beta"), 0.05), (dfs_rewriter(_vectorise, name="vector_math"), 48.9))
 )

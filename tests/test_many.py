@@ -1,0 +1,152 @@
+"""`fit_many`: many data sets of one design, each as it would be by itself, whoever computes it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import progression as pg
+from progression.encoding import encode
+from progression.engines import batches
+from progression.faults import CohortError, SettingError
+
+ALS = {"random_seed": 1, "progressbar": False}
+
+
+@pytest.fixture(scope="module")
+def design():
+    return pg.datasets.simulated_als(n=(8, 8), visits_weeks=(0, 12, 24, 36), random_seed=2)
+
+
+@pytest.fixture(scope="module")
+def values(design):
+    """260 data sets, more than a group: levels near 3 points, so that many scores lie below zero; a third of them cut short."""
+    rng = np.random.default_rng(7)
+    visits = design.visits
+    who = design.subjects.index.get_indexer(visits["subject"])
+    level, slope = rng.normal(3, 4, (260, 16)), rng.normal(-1, 0.7, (260, 16))
+    made = rng.normal(level[:, who] + slope[:, who] * visits["month"].to_numpy(), 1.5)
+    made[(rng.random(made.shape) < 0.3) & (visits["month"] > 6).to_numpy()] = np.nan
+    return made
+
+
+@pytest.fixture(scope="module")
+def fits(design, values):
+    return pg.fit_many("als_slope", pg.Replicates(design, {"alsfrsr": values}), **ALS)
+
+
+def one_of(design, values, s):
+    """Data set `s` as a cohort."""
+    visits = design.visits.assign(alsfrsr=values[s]).rename(columns={"month": "time"})
+    return pg.Cohort.from_table(visits[["subject", "time", "alsfrsr"]].dropna(), design.subjects.reset_index(), time_unit="months",
+                                outcomes=list(design.outcomes), arms=list(design.arms), provenance="simulated",
+                                allocation="randomised")  # fmt: skip
+
+
+@pytest.mark.parametrize("s", [0, 131, 259])
+def test_each_data_set_has_the_posterior_it_has_alone(s, fits, design, values):
+    """Scores below zero among them: nothing is taken for a limit that was not declared."""
+    assert (values[s] < 0).any()
+    alone = pg.contrast(pg.fit("als_slope", one_of(design, values, s), random_seed=3, progressbar=False)).draws
+    for name in ("slope_difference", "slope", "change"):
+        many, one = fits.draws[name].sel(data_set=s), alone[name]
+        sd = one.std(("chain", "draw"))
+        assert float((abs(many.mean("draw") - one.mean(("chain", "draw"))) / sd).max()) < 0.12, name
+        assert float(abs(many.std("draw") / sd - 1).max()) < 0.1, name
+
+
+def test_no_data_set_needs_help(fits):
+    """The closed form is the program's for all of them: none went one by one, none to NUTS."""
+    assert not len(fits.problems) and set(fits.diagnostics["engine"]) == {"marginal"}
+    assert fits.diagnostics["pareto_k"].max() < 0.7 and (fits.diagnostics["quadrature_error"] == 0).all()
+
+
+def test_the_coding_of_a_data_set_keeps_what_lies_below_zero(design, values):
+    model = pg.models()["als_slope"]
+    encoded = encode(model, design, options=model.with_options(None)).unpadded()
+    one = batches.data_set(encoded, {"score": values[0]})
+    np.testing.assert_array_equal(one.arrays["score_value"][1], values[0][np.isfinite(values[0])])
+
+
+def test_a_limit_is_kept_where_one_is_declared(sle_trial):
+    model = pg.models()["sle_crp"]
+    encoded = encode(model, sle_trial, options=model.with_options(None)).unpadded()
+    value = np.linspace(0.1, 2, len(encoded.arrays["crp_value"][1]))
+    one = batches.data_set(encoded, {"crp": value})
+    np.testing.assert_array_equal(one.arrays["crp_value"][1], np.maximum(value, 0.8))
+    np.testing.assert_array_equal(one.arrays["crp_censored"][1], value <= 0.8)
+
+
+@pytest.mark.slow
+def test_the_same_draws_on_two_cores(fits, design, values):
+    again = pg.fit_many("als_slope", pg.Replicates(design, {"alsfrsr": values}), cores=2, **ALS)
+    xr.testing.assert_identical(again.draws, fits.draws)
+    pd.testing.assert_frame_equal(again.diagnostics, fits.diagnostics)
+
+
+def test_more_data_sets_change_nothing_in_the_first(fits, design, values):
+    """A run may grow."""
+    first = pg.fit_many("als_slope", pg.Replicates(design, {"alsfrsr": values[:256]}), **ALS)
+    xr.testing.assert_identical(first.draws, fits.draws.isel(data_set=slice(256)))
+
+
+def test_summary_and_probability(fits):
+    summary = fits.summary()
+    draws = fits.draws["slope_difference"]
+    found = summary["slope_difference"].sel(statistic="lower")
+    np.testing.assert_allclose(found, np.quantile(draws, 0.025, axis=1))
+    np.testing.assert_allclose(fits.probability(">", 0.2), (draws > 0.2).mean("draw"))
+    assert "SIMULATED" in repr(fits) and "none with problems" in repr(fits)
+    with pytest.raises(SettingError, match="did you mean 'slope_difference'"):
+        fits.probability(">", 0, estimand="slope_diference")
+    with pytest.raises(SettingError, match="not a comparison"):
+        fits.probability("=", 0)
+
+
+def test_a_data_set_that_cannot_be_trusted_goes_to_nuts_or_is_named(design, values, monkeypatch):
+    data = pg.Replicates(design, {"alsfrsr": values[:3]})
+    monkeypatch.setattr(batches.importance, "reasons", lambda weighted: ("", "a made-up reason", "")[: len(weighted.x)])
+    monkeypatch.setattr(
+        "progression.many._by_nuts", lambda model, own, priors, draws, seed: pytest.fail("NUTS was run")
+    )
+    kept = pg.fit_many("als_slope", data, fallback=False, **ALS)
+    assert kept.problems.to_dict() == {1: "a made-up reason"} and "1 with problems" in repr(kept)
+    with pytest.raises(pytest.fail.Exception, match="NUTS was run"):
+        pg.fit_many("als_slope", data, **ALS)
+
+
+def test_a_posterior_that_is_not_the_programs_is_done_one_by_one(design, values, monkeypatch):
+    """The check at draws is what stands between a misread program and a wrong answer."""
+    data, checks = pg.Replicates(design, {"alsfrsr": values[:4]}), iter([False])
+    real = batches.closed_form_holds
+    monkeypatch.setattr(batches, "closed_form_holds", lambda *given: next(checks, None) is None and real(*given))
+    one_by_one = pg.fit_many("als_slope", data, **ALS)
+    assert next(checks, None) is None and not len(one_by_one.problems)
+    monkeypatch.undo()
+    together = pg.fit_many("als_slope", data, **ALS)
+    gap = one_by_one.draws["slope_difference"].mean("draw") - together.draws["slope_difference"].mean("draw")
+    assert float(abs(gap / together.draws["slope_difference"].std("draw")).max()) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "text"),
+    [({"data": [1, 2]}, SettingError, "neither Replicates"), ({"estimands": "slope_diff"}, SettingError, "slope_difference"),
+     ({"draws": 0}, SettingError, "draws"), ({"cores": 0}, SettingError, "cores"), ({"mont": 3}, SettingError, "month"),
+     ({"engine": "margnal"}, SettingError, "did you mean 'marginal'")],
+)  # fmt: skip
+def test_wrong_settings_are_refused(how, error, text, design, values):
+    data = how.pop("data", pg.Replicates(design, {"alsfrsr": values[:2]}))
+    with pytest.raises(error, match=text):
+        pg.fit_many("als_slope", data, **(ALS | how))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [(lambda v: {"alsfrsr": v[:, :-1]}, "have the shape"), (lambda v: {"alsfrs": v}, "no such outcome"),
+     (lambda v: {"alsfrsr": np.where(np.arange(v.shape[1]) == 3, np.inf, v)}, "infinite"), (lambda v: {}, "no values")],
+)  # fmt: skip
+def test_wrong_replicates_are_refused(change, text, design, values):
+    with pytest.raises(CohortError, match=text):
+        pg.Replicates(design, change(values[:2]))
