@@ -51,9 +51,9 @@ def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) 
         arrays = program.arrays(one)
         cells = inner.cells(arrays, one.n_subjects, _rows_of(inner, one, arrays))
         return importance.find_modes(lambda x, _: inner.log_density(cells, x), np.zeros((1, inner.form.rest.size)))
-    inner = program.compiled()
-    put(inner, program, data_set(encoded, values))
-    return explore(inner)
+    integral = program.compiled()
+    put(integral, program, data_set(encoded, values))
+    return explore(integral)
 
 
 def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *, draws: int,
