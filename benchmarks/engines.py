@@ -32,9 +32,9 @@ RESULT = HERE / "engines.json"
 
 # Trials of each model for each engine: as many as its speed allows in a few minutes.
 MANY = {
-    "als_slope": {"pm_sample": 5, "nuts": 15, "marginal": 1000},
-    "sle_joints": {"pm_sample": 4, "nuts": 4, "marginal": 512},
-    "sle_crp": {"pm_sample": 4, "nuts": 8, "marginal": 512},
+    "als_slope": {"pm_sample": 5, "nuts": 15, "marginal": 1024},
+    "sle_joints": {"pm_sample": 4, "nuts": 4, "marginal": 256},
+    "sle_crp": {"pm_sample": 4, "nuts": 8, "marginal": 256},
 }
 SIZES = (64, 256, 1000, 4000, 20000)
 
