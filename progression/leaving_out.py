@@ -64,7 +64,7 @@ def patient_likelihood(
     try:
         likelihood, error = marginal.subject_log_likelihood(fit.model, encoded, fit.priors, forward.stack(chosen))
         return _labelled(likelihood, error, chosen, encoded.coords["subject"])
-    except SettingError:
+    except (SettingError, marginal.Untrusted):
         pass  # no effects, or too many that depend on each other: by importance sampling
     built, run, population, effects = forward.subject_terms(fit.model, encoded, fit.priors)
     n, n_padded, blocks = encoded.n_subjects, encoded.n_padded, list(encoded.blocks)

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
 from progression.engines import batches, forward, nuts, prepared
-from progression.engines.program import build
+from progression.engines.program import build, knows_of_censoring
 from progression.faults import SettingError, check_count, is_number, setting_fault, suggest
 from progression.fitted import provenance
 from progression.fitting import check_settings, choose_engine
@@ -152,7 +152,8 @@ def fit_many(
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
     built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
-    values = data.rows(encoded, strict=data.cohort.provenance != "simulated")
+    blind = [block for block in encoded.blocks if not knows_of_censoring(built.used, block)]
+    values = data.rows(encoded, strict=data.cohort.provenance != "simulated", blind=blind)
     wanted = _wanted(chosen, data.cohort, estimands, at)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     seeds = np.random.SeedSequence(seed).spawn(len(data))
@@ -160,7 +161,8 @@ def fit_many(
     if engine == "marginal":  # prepared here too, so that a program is refused before any worker starts
         size = batches.group_size(prepared.prepare(chosen, encoded, used_priors, built))
     known = chosen.name in models() and models()[chosen.name] is chosen
-    first = {block: value[0] for block, value in values.items()}
+    known_rows = sum(np.isfinite(value).sum(axis=1) for value in values.values())
+    first = {block: value[int(np.argmax(known_rows > 0))] for block, value in values.items()}
     job = cloudpickle.dumps((chosen.name if known else chosen, encoded, used_priors, first, data.cohort, used_options,
                              [(one.name, settings) for one, settings in wanted], draws, engine, fallback))  # fmt: skip
     tasks = [({block: value[i : i + size] for block, value in values.items()}, seeds[i : i + size])

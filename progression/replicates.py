@@ -135,7 +135,7 @@ class Replicates:
     def __repr__(self) -> str:
         return f"Replicates: {len(self)} data sets of {self.cohort.n_subjects} subjects, {', '.join(self.values)}"
 
-    def rows(self, encoded: Encoded, *, strict: bool) -> dict[str, np.ndarray]:
+    def rows(self, encoded: Encoded, *, strict: bool, blind: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Values by observed variable, (data sets, rows of the coding), checked against the facts of their outcomes.
 
         Parameters
@@ -144,6 +144,8 @@ class Replicates:
             The design's.
         strict : bool
             Whether values must be ones that can be observed: whole numbers within bounds.
+        blind : sequence of str
+            Observed variables of a program that would take a censored value for a measured one.
         """
         found, faults = {}, []
         for block, members in encoded.blocks.items():
@@ -161,6 +163,13 @@ class Replicates:
                                              "data sets at", column=outcome.name, table="visits",
                                         remedy="declare detection_limit= on the outcome"))  # fmt: skip
                 faults += _value_faults(value, outcome, strict=strict)
+                limit = outcome.detection_limit
+                if block in blind and limit is not None and (value <= limit).any():
+                    s, row = np.argwhere(value <= limit)[0]
+                    faults.append(Fault(what=f"data set {s} has a value at or below the detection limit {limit:g}, hence censored, "
+                                             "and the model would take it for a measured one", column=outcome.name, row=int(row),
+                                        value=float(value[s, row]), table="visits",
+                                        remedy="use a model that knows of censoring"))  # fmt: skip
                 parts.append(value[:, seen])
             # In one memory layout, so that sums are taken in the same order in every process.
             found[block] = np.ascontiguousarray(np.concatenate(parts, axis=1)) if parts else np.zeros((0, 0))

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+import xarray as xr
 from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines import by_unit, grids, integration, prepared
+from progression.engines import by_unit, grids, integration, marginal, prepared
 from progression.faults import SettingError
 
 MONTHS = np.array([0.0, 2.0, 4.0, 6.0, 8.0])
@@ -154,7 +155,7 @@ def test_a_program_taken_for_quadratic_is_found_out(sle_trial, monkeypatch):
 
 def test_what_is_repeated_is_the_same_data(cohort):
     encoded, _ = ready(between_visits, cohort)
-    wide = grids.repeated(encoded, 3)
+    wide = grids.repeated(encoded, 3, ["score"])
     assert wide.n_subjects == 3 * encoded.n_subjects
     of, value = wide.arrays["score_subject"][1], wide.arrays["score_value"][1]
     for i in range(encoded.n_subjects):
@@ -202,3 +203,34 @@ def test_many_data_sets_are_each_what_they_are_alone(cohort):
         many = fits.draws["bend"].sel(data_set=number)
         assert abs(float(many.mean() - alone.mean())) < 0.1 * float(alone.std())
         assert abs(float(many.std() / alone.std()) - 1) < 0.1
+
+
+@pytest.mark.slow
+def test_what_is_summed_over_subjects_does_not_see_the_copies(cohort):
+    patients = replace(BEND, name="patients", compute=lambda posterior, facts: posterior["patients"])
+
+    @pg.model(**(FACTS | {"estimands": [patients]}), priors=PRIORS, grid={"onset": 8})
+    def counting(data, prior):
+        level = pm.Normal("level", prior("mean_level"), prior("sd_level"), dims="subject")
+        slope = pm.Normal("slope", prior("mean_slope"), prior("sd_slope"), dims="subject")
+        onset = pm.Uniform("onset", 2, 4, dims="subject")
+        pm.Deterministic("patients", data.on_arm.shape[0] + 0.0 * prior("bend"))
+        bent(data, level, slope, 1.0, prior("sd_residual"), onset)
+
+    fits = pg.fit_many(counting, [cohort, cohort], random_seed=1, draws=200, progressbar=False, fallback=False)
+    assert (fits.draws["patients"] == 30).all()
+
+
+def test_another_grid_is_another_program(cohort):
+    _, first = ready(between_visits, cohort)
+    _, other = ready(replace(between_visits, grid={"onset": 24}), cohort)
+    assert first.split.grid.points == 8 and other.split.grid.points == 24
+    with pytest.raises(SettingError, match="no unknown of that name"):
+        ready(replace(between_visits, grid={"onse": 24}), cohort)
+
+
+def test_a_grid_that_is_too_coarse_shows_in_loo(cohort):
+    encoded, _ = ready(at_a_rate, cohort)
+    at = {name: xr.DataArray(np.full(20, value), dims="sample") for name, value in (TRUTH | {"rate": 0.33}).items()}
+    _, error = marginal.subject_log_likelihood(at_a_rate, encoded, at_a_rate.with_priors(None), xr.Dataset(at))
+    assert error.max() > 0.005

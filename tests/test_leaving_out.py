@@ -160,3 +160,36 @@ def test_log_likelihood_of_joint_counts(joints_fit):
     total = (1 - rho) / (rho + 1e-4)
     rows = stats.betabinom.logpmf(value.astype(int), 28, share * total, (1 - share) * total)
     np.testing.assert_allclose(found["joints"], rows, rtol=1e-6, atol=1e-8)
+
+
+def test_after_a_fit_that_went_to_nuts(als_trial, monkeypatch):
+    """What the engine read from the data it gave up on does not come back."""
+    from progression.engines import marginal
+
+    monkeypatch.setattr(marginal, "refuse", lambda weighted: (_ for _ in ()).throw(marginal.Untrusted("made up")))
+    with pytest.warns(pg.FitWarning, match="made up"):
+        fit = pg.fit("als_slope", als_trial, random_seed=1, draws=300, tune=500, progressbar=False, priors={"sd_slope": pg.Prior("HalfNormal", sigma=0.9)})  # fmt: skip
+    monkeypatch.undo()
+    assert np.isfinite(pg.loo(fit, draws=40)["elpd"]).all()
+
+
+def test_effects_found_apart_on_other_patients_are_not_taken_for_apart(als):
+    """A program prepared where every visit is at time 0 cannot see that level and slope meet."""
+    from progression.encoding import encode
+    from progression.engines import marginal, prepared
+
+    @pg.model(observes={"score": pg.Outcome("alsfrsr")}, estimands=[], reference="of this test",
+              priors={"mean_level": pg.Prior("Normal", mu=38, sigma=10), "mean_slope": pg.Prior("Normal", mu=-1, sigma=1)})  # fmt: skip
+    def tailed(data, prior):
+        level = pm.Normal("level", prior("mean_level"), 3, dims="subject")
+        slope = pm.Normal("slope", prior("mean_slope"), 1, dims="subject")
+        expected = level[data.score.subject] + slope[data.score.subject] * data.score.month
+        pm.StudentT("score", nu=4, mu=expected, sigma=1.5, observed=data.score.value, dims="score_row")
+
+    encoded, priors = encode(tailed, als, options=tailed.with_options(None)).unpadded(), tailed.with_priors(None)
+    dims, month = encoded.arrays["score_month"]
+    at_once = replace(encoded, arrays=dict(encoded.arrays) | {"score_month": (dims, np.zeros_like(month))})
+    assert prepared.prepare(tailed, at_once, priors).inner.groups == [[0], [1]]
+    at = xr.Dataset({"mean_level": ("sample", np.full(4, 38.0)), "mean_slope": ("sample", np.full(4, -1.0))})
+    with pytest.raises(marginal.Untrusted, match="taken not to meet"):
+        marginal.subject_log_likelihood(tailed, encoded, priors, at)

@@ -150,3 +150,27 @@ def test_wrong_settings_are_refused(how, error, text, design, values):
 def test_wrong_replicates_are_refused(change, text, design, values):
     with pytest.raises(CohortError, match=text):
         pg.Replicates(design, change(values[:2]))
+
+
+def test_a_value_below_a_limit_is_refused_by_a_model_that_takes_it_for_measured(design, values):
+    """In one data set of many too: `fit` refuses the same."""
+    outcome = pg.Outcome("distance", unit="m", detection_limit=5.0)
+    visits = design.visits.rename(columns={"month": "time", "alsfrsr": "distance"})[["subject", "time", "distance"]]
+    limited = pg.Cohort.from_table(visits.assign(distance=visits["distance"] + 100), design.subjects.reset_index(), time_unit="months",
+                                   outcomes=[outcome], arms=list(design.arms), provenance="simulated", allocation="randomised")  # fmt: skip
+    low = values[:3] + 100
+    pg.fit_many("als_slope", pg.Replicates(limited, {"distance": low}), **ALS)
+    low[1, 4] = 3.0
+    with pytest.raises(CohortError, match="data set 1 has a value at or below the detection limit"):
+        pg.fit_many("als_slope", pg.Replicates(limited, {"distance": low}), **ALS)
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_a_data_set_without_values_has_the_prior(empty, design, values):
+    some = values[:3].copy()
+    some[empty] = np.nan
+    fits = pg.fit_many("als_slope", pg.Replicates(design, {"alsfrsr": some}), fallback=False, **ALS)
+    assert np.isfinite(fits.draws["slope_difference"].sel(data_set=[s for s in range(3) if s != empty])).all()
+    if not fits.diagnostics.at[empty, "problem"]:
+        prior = pg.models()["als_slope"].priors["slope_effect"].parameters["sigma"]
+        assert abs(float(fits.draws["slope_difference"].sel(data_set=empty).std()) / prior - 1) < 0.15

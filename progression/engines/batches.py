@@ -48,6 +48,7 @@ def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) 
     """Mode of one data set of a design, (rows,) for each observed variable: where to look for those of all others."""
     if isinstance(program.inner, ClosedForm):
         inner, one = program.inner, data_set(encoded, values)
+        inner.specialise()  # before anything is computed, so that no bit depends on what this process did before
         arrays = program.arrays(one)
         cells = inner.cells(arrays, one.n_subjects, _rows_of(inner, one, arrays))
         return importance.find_modes(lambda x, _: inner.log_density(cells, x), np.zeros((1, inner.form.rest.size)))
@@ -183,12 +184,14 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
             x, weighted, error = integrate(program, inner, own, draws=draws, points=_points("integrated", draws), good_k=GOOD_K,
                                                  rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]),
                                            near=near if near.found.all() else None)  # fmt: skip
+            program.split.with_data(program.arrays(own), own.n_subjects)  # without the copies of a grid
             made.append(program.population(x))
             accuracy[s] = float(weighted.pareto_k[0]), float(weighted.share[0]), error
             reasons.append("")
         except Untrusted as reason:
             made.append(None)
             reasons.append(str(reason))
+    program.split.with_data(program.arrays(encoded), encoded.n_subjects)
     shapes = program.population(np.zeros((draws, inner.x.size)))
     blank = {name: np.full(array.shape, np.nan) for name, array in shapes.items()}
     stacked = {name: np.stack([(blank if one is None else one)[name] for one in made]) for name in shapes}

@@ -194,7 +194,8 @@ class ByUnit:
 def log_sum(terms: np.ndarray) -> np.ndarray:
     """Log of the sum of exponentials over the first axis."""
     top = terms.max(axis=0)
-    with np.errstate(invalid="ignore"):
+    top = np.where(np.isneginf(top), 0.0, top)  # nothing but zeros
+    with np.errstate(invalid="ignore", divide="ignore"):
         return top + np.log(np.exp(terms - top).sum(axis=0))
 
 

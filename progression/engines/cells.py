@@ -77,7 +77,7 @@ def make_cells(
     every : bool
         Whether each subject gets a cell of its own.
     """
-    active = tuple(tuple(int(i) for i in np.flatnonzero(one.features.any(axis=0))) for one in rows)
+    active = tuple(tuple(int(i) for i in np.flatnonzero(one.features.any(axis=0))) or (0,) for one in rows)
     rows = [Rows(one.subject, one.features[:, keep], one.values) for one, keep in zip(rows, active, strict=True)]
     columns = [np.asarray(arrays[name], float)[:n_subjects].reshape(n_subjects, -1) for name in names]
     table = np.concatenate(columns, axis=1) if columns else np.zeros((n_subjects, 0))

@@ -13,6 +13,7 @@ Source: Davis and Rabinowitz (1984), Methods of Numerical Integration, 2.7 (Gaus
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -94,17 +95,22 @@ def nodes(points: int) -> tuple[np.ndarray, np.ndarray]:
     return (x + 1) / 2, np.log(weight / 2)
 
 
-def repeated(encoded: Encoded, times: int) -> Encoded:
-    """The same data with every subject `times` times, copies side by side, each with rows of its own."""
+def repeated(encoded: Encoded, times: int, blocks: Collection[str]) -> Encoded:
+    """The same data with every subject `times` times, copies side by side.
+
+    Each has rows of its own of the observed variables `blocks`; rows of others, on which no effect bears, stand once.
+    """
     arrays, coords = {}, dict(encoded.coords)
     for name, (dims, array) in encoded.arrays.items():
         if dims[0] == "subject":
             array = np.repeat(array, times, axis=0)
-        elif dims[0] in {encoded.row_dim(block) for block in encoded.blocks}:
+        elif dims[0] in {encoded.row_dim(block) for block in blocks}:
             array = np.repeat(array, times, axis=0)
             if name.endswith("_subject"):
                 array = array * times + np.tile(np.arange(times), len(array) // times)
+        elif name in {f"{block}_subject" for block in encoded.blocks}:
+            array = array * times  # the first of its copies
         arrays[name] = (dims, array)
-    for dim in ("subject", *(encoded.row_dim(block) for block in encoded.blocks)):
+    for dim in ("subject", *(encoded.row_dim(block) for block in blocks)):
         coords[dim] = list(range(len(encoded.coords[dim]) * times))
     return replace(encoded, arrays=arrays, coords=coords, n_padded=encoded.n_padded * times)

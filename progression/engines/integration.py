@@ -56,12 +56,14 @@ def integrate(
         if inner.quadratic and not error <= _EXACT:  # it was not, where it matters
             inner.quadratic = False
             where, weighted, error, order = _weigh(inner, mode, draws, points, rngs, chains, orders, good_k)
-        if copies == 1:
+        if program.split.grid is None:
             break
+        quadratic = inner.quadratic
         some = weighted.x[0, where[:: max(1, len(where) // 12)]]
         coarse = inner.log_density(some, order=order)
         copies *= 2
         put(inner, program, encoded, copies)
+        inner.quadratic &= quadratic
         inner.refer(mode.at[0])
         error = float(np.hypot(error, np.std(coarse - inner.log_density(some, order=order))))
         if error <= importance.MAX_QUADRATURE_ERROR:
@@ -69,12 +71,16 @@ def integrate(
     if not error <= importance.MAX_QUADRATURE_ERROR:
         raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
     refuse(weighted)
-    check = np.random.default_rng(1)
-    few = weighted.x[0, where[:4]]
-    if not effects_stand_alone(inner, few, inner.draw_units(few, check, candidates=2),
-                               inner.draw_units(few, check, candidates=2), check):  # fmt: skip
-        raise Untrusted("a subject's rows depend on effects that were taken not to meet")
+    check_units(inner, weighted.x[0, where[:4]])
     return weighted.x[0, where], weighted, error
+
+
+def check_units(inner: Integrated, x: np.ndarray) -> None:
+    """Refuse a program of which effects were taken not to meet that do, on these data, at some points."""
+    rng = np.random.default_rng(1)
+    one, other = inner.draw_units(x, rng, candidates=2), inner.draw_units(x, rng, candidates=2)
+    if not effects_stand_alone(inner, x, one, other, rng):
+        raise Untrusted("a subject's rows depend on effects that were taken not to meet")
 
 
 def _weigh(
@@ -101,7 +107,7 @@ def put(inner: Integrated, program: Program, encoded: Encoded, copies: int | Non
     """Put one data set into an integral, each subject as often as a grid has nodes."""
     grid = program.split.grid
     copies = 1 if grid is None else copies or grid.points
-    wide = encoded if copies == 1 else repeated(encoded, copies)
+    wide = encoded if copies == 1 else repeated(encoded, copies, {rv.name for rv in inner.blocks})
     inner.prepare(program.arrays(wide), wide.n_subjects,
                   {rv.name: wide.arrays[f"{rv.name}_subject"][1] for rv in inner.blocks}, copies=copies)  # fmt: skip
 

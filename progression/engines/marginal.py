@@ -19,7 +19,7 @@ from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
-from progression.engines.integration import Untrusted, integrate, put, refuse, resample
+from progression.engines.integration import Untrusted, check_units, integrate, put, refuse, resample
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
@@ -115,6 +115,8 @@ def subject_log_likelihood(
     ------
     SettingError
         The effects of this program cannot be integrated out.
+    Untrusted
+        They can, but not as the program was read.
     """
     encoded = encoded.unpadded()
     program = prepare(model, encoded, priors)
@@ -124,8 +126,14 @@ def subject_log_likelihood(
     x = program.split.unconstrained(drawn)
     inner.refer(x.mean(axis=0))
     some = x[:: max(1, len(x) // 16)]
-    gap = inner.by_subject(some, order=order) - inner.by_subject(some, order=order + 4)
-    return inner.by_subject(x, order=order), np.sqrt(np.mean(gap**2, axis=0))
+    check_units(inner, some[:4])
+    square = (inner.by_subject(some, order=order) - inner.by_subject(some, order=order + 4)) ** 2
+    if program.split.grid is not None:
+        coarse = inner.by_subject(some, order=order)
+        put(inner, program, encoded, 2 * program.split.grid.points)
+        inner.refer(x.mean(axis=0))
+        square = square + (coarse - inner.by_subject(some, order=order)) ** 2
+    return inner.by_subject(x, order=order), np.sqrt(np.mean(square, axis=0))
 
 
 def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:

@@ -34,7 +34,7 @@ from pytensor.graph.traversal import ancestors
 from pytensor.printing import debugprint
 
 from progression.engines.light import CompiledModel, nutpie
-from progression.engines.vector_math import COMPILED
+from progression.engines.vector_math import COMPILED, VERSION
 from progression.store import write_atomically
 
 _lib, compile_pymc = nutpie._lib, nutpie.compile_pymc
@@ -130,6 +130,7 @@ def graph_key(model: pm.Model) -> str:
             digest.update(np.ascontiguousarray(node.data).tobytes())  # printing shortens long constants
     facts = {
         "layout": _LAYOUT,
+        "functions": VERSION,
         "names": [rv.name for rv in variables],
         "transforms": [repr(type(model.rvs_to_transforms.get(rv))) for rv in model.free_RVs],
         "sizes": _sizes(model),

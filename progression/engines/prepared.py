@@ -80,8 +80,13 @@ class Program:
         if self._fast is None:
             from progression.engines.vector_math import COMPILED  # numba: not loaded for a single fit
 
+            self._own_data()
             self._fast = Integrated(self.split, mode=COMPILED)
         return self._fast
+
+    def _own_data(self) -> None:
+        """Put the data it was prepared with back: what is read from the program shall not depend on what came last."""
+        self.split.with_data(self.arrays(self.encoded), self.encoded.n_subjects)
 
     def integral(self) -> Integrated:
         """The integral over subject effects alone, also where the closed form goes further.
@@ -94,6 +99,7 @@ class Program:
         if isinstance(self.inner, Integrated):
             return self.inner
         if self._integral is None:
+            self._own_data()
             self._integral = _checked(self.model, Integrated(self.split))
         return self._integral
 
@@ -168,6 +174,7 @@ class _Key:
             tuple(facts),
             tuple(sorted(sizes.items())),
             tuple(encoded.blocks),
+            tuple(sorted(model.grid.items())),
             constants(built),
         )
 

@@ -94,11 +94,16 @@ def build(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
                    f"{model.name!r} would take the limit for the value", column=block, table="visits",
               remedy="use a model that knows of censoring, or correct the values")
         for block in encoded.blocks
-        if encoded.arrays[f"{block}_censored"][1].any() and not {f"{block}_lower", f"{block}_censored"} & set(data.made)
+        if encoded.arrays[f"{block}_censored"][1].any() and not knows_of_censoring(tuple(data.made), block)
     ]  # fmt: skip
     if blind:
         raise CohortError(blind)
     return Built(model=built, used=tuple(data.made), encoded=encoded)
+
+
+def knows_of_censoring(used: tuple[str, ...], block: str) -> bool:
+    """Whether a program that reads these data can tell a censored value of an observed variable from a measured one."""
+    return bool({f"{block}_lower", f"{block}_censored"} & set(used))
 
 
 def values(encoded: Encoded, used: tuple[str, ...]) -> dict[str, np.ndarray]:

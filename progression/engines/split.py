@@ -12,12 +12,15 @@ import pytensor
 import pytensor.tensor as pt
 from pymc.distributions.transforms import Interval
 from pymc.logprob.transforms import LogTransform
+from pymc.logprob.utils import CheckParameterValue
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors, toposort
 from pytensor.scalar.basic import Cast
 from pytensor.scalar.math import Log1mexp, Softplus, TriGamma
-from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.basic import Join, MakeVector, ScalarFromTensor, TensorFromScalar
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.math import All
 
 from progression.encoding import Encoded
 from progression.engines.grids import Grid, find_grid
@@ -254,6 +257,8 @@ def _for_numpy(graphs: Sequence[Any]) -> list[Any]:
     """The same graphs without the nodes that PyTensor would run point by point in Python."""
 
     def better(node: Any, inputs: list[Any]) -> Any:
+        if isinstance(node.op, CheckParameterValue):
+            return _where_allowed(node.op, *inputs)
         if isinstance(node.op, ViewOp):
             return inputs[0]
         if isinstance(node.op, Elemwise) and type(node.op.scalar_op) in _IN_NUMPY:
@@ -261,6 +266,30 @@ def _for_numpy(graphs: Sequence[Any]) -> list[Any]:
         return None
 
     return replaced(graphs, {}, better)
+
+
+def _where_allowed(op: CheckParameterValue, value: Any, *checks: Any) -> Any:
+    """A density that is zero where its parameters are not allowed, in place of one that refuses to be computed.
+
+    Row by row, so that the effects of one subject do not decide on another's rows.
+    """
+    conditions = [one for check in checks for one in _conditions(check)]
+    if any(one.type.ndim > value.type.ndim for one in conditions):
+        conditions = list(checks)
+    allowed = conditions[0]
+    for one in conditions[1:]:
+        allowed = pt.and_(allowed, one)
+    return pt.switch(allowed, value, -np.inf if op.can_be_replaced_by_ninf else np.nan)
+
+
+def _conditions(check: Any) -> list[Any]:
+    """The conditions whose conjunction a check is: PyMC takes each over all entries, and then all of them together."""
+    node = check.owner
+    if node is not None and isinstance(
+        node.op, All | MakeVector | DimShuffle | Join | ScalarFromTensor | TensorFromScalar
+    ):
+        return [one for own in node.inputs if own.type.dtype == "bool" for one in _conditions(own)]
+    return [check]
 
 
 def replaced(
