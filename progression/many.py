@@ -218,16 +218,16 @@ def _loaded(job: bytes) -> Any:
     model, encoded, priors, first, *rest = cloudpickle.loads(job)
     model, (*_, engine, _) = resolve(model), rest
     program = prepared.prepare(model, encoded, priors) if engine == "marginal" else None
-    near = batches.start(program, encoded, first) if program is not None else None
-    return (model, program, near, encoded, priors, *rest)
+    begin = batches.start(program, encoded, first) if program is not None else None
+    return (model, program, begin, encoded, priors, *rest)
 
 
 def _work(job: bytes, values: Mapping[str, np.ndarray], seeds: Sequence[np.random.SeedSequence]) -> Any:
     """One group of data sets: the draws of the estimands, and a row of diagnostics for each."""
-    model, program, near, encoded, priors, cohort, options, wanted, draws, engine, fallback = _loaded(job)
+    model, program, begin, encoded, priors, cohort, options, wanted, draws, engine, fallback = _loaded(job)
     n = len(seeds)
     if program is not None:
-        (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds, near=near)
+        (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds, begin=begin)
         dims = {name: program.split.model.named_vars_to_dims.get(name) or () for name in batch.draws}
         table = pd.DataFrame({"engine": "marginal", "pareto_k": batch.pareto_k, "share": batch.share,
                               "quadrature_error": batch.quadrature_error, "fell_back": "", "problem": list(batch.reasons)})  # fmt: skip

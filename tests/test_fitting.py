@@ -156,7 +156,7 @@ def test_a_funnel_is_told(sampler, als, real_fit):
         narrow = pm.Normal("narrow", 0, pm.math.exp(width / 2), shape=9)
         pm.Normal("score", 38 + 0 * narrow.sum() + 0 * unit, 10, observed=data.score.value, dims="score_row")
 
-    fit = real_fit(funnel, als, sampler=sampler, draws=300, tune=300, cores=1, target_accept=0.7, random_seed=5)
+    fit = real_fit(funnel, als, sampler=sampler, draws=300, tune=300, cores=1, target_accept=0.3, random_seed=5)
     assert fit.diagnostics.divergences > 0 and any("diverged" in problem for problem in fit.problems)
     assert not any("cannot be judged" in problem for problem in fit.problems)
 

@@ -6,7 +6,8 @@ from arviz_stats.base import array_stats
 from scipy import special, stats
 
 from progression.engines import importance
-from progression.engines.importance import MAX_PARETO_K, Mode, find_modes, resample, sample, smooth
+from progression.engines.importance import MAX_PARETO_K, Mode, find_modes, resample, sample
+from progression.engines.pareto import smooth
 
 
 def target(*densities):

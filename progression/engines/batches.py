@@ -44,21 +44,41 @@ class Batch:
     reasons: tuple[str, ...]
 
 
-def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) -> importance.Mode:
-    """Mode of one data set of a design, (rows,) for each observed variable: where to look for those of all others."""
-    if isinstance(program.inner, ClosedForm):
-        inner, one = program.inner, data_set(encoded, values)
-        inner.specialise()  # before anything is computed, so that no bit depends on what this process did before
-        arrays = program.arrays(one)
-        cells = inner.cells(arrays, one.n_subjects, _rows_of(inner, one, arrays))
-        return importance.find_modes(lambda x, _: inner.log_density(cells, x), np.zeros((1, inner.form.rest.size)))
-    integral = program.compiled()
-    put(integral, program, data_set(encoded, values))
-    return explore(integral)
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What one data set of a design says about all others, so that no result depends on who computes which.
+
+    Attributes
+    ----------
+    mode : importance.Mode
+        Where to look for the other modes.
+    plain : bool
+        Whether data computed from a subject's own values only choose coordinates.
+    """
+
+    mode: importance.Mode
+    plain: bool = False
+
+
+def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) -> Start:
+    """Look at one data set of a design, (rows,) for each observed variable."""
+    one = data_set(encoded, values)
+    if not isinstance(program.inner, ClosedForm):
+        integral = program.compiled()
+        put(integral, program, one)
+        return Start(explore(integral))
+    inner = program.inner
+    inner.specialise()  # before anything is computed, so that no bit depends on what this process did before
+    arrays, n = program.arrays(one), one.n_subjects
+    rows = _rows_of(inner, one, arrays)
+    cells = inner.cells(arrays, n, rows)
+    plain = alike(inner, cells, inner.cells(program.coordinates(arrays), n, rows))
+    mode = importance.find_modes(lambda x, _: inner.log_density(cells, x), np.zeros((1, inner.form.rest.size)))
+    return Start(mode, plain)
 
 
 def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *, draws: int,
-        seeds: Sequence[np.random.SeedSequence], near: importance.Mode) -> Iterator[Batch]:  # fmt: skip
+        seeds: Sequence[np.random.SeedSequence], begin: Start) -> Iterator[Batch]:  # fmt: skip
     """Posterior draws for every data set, group by group.
 
     Parameters
@@ -72,17 +92,18 @@ def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *,
         Draws for each data set.
     seeds : sequence of numpy.random.SeedSequence
         One a data set.
-    near : importance.Mode
-        Of `start`, on some data set of the design: the same for all groups, so that nothing depends on the grouping.
+    begin : Start
+        Of some data set of the design, the same for all groups.
     """
     size = group_size(program)
-    for start in range(0, len(seeds), size):
-        part = {block: value[start : start + size] for block, value in values.items()}
-        own = [np.random.default_rng(seed) for seed in seeds[start : start + size]]
-        if isinstance(program.inner, ClosedForm):
-            yield _closed(program, program.inner, encoded, part, draws, own, near)
+    for at in range(0, len(seeds), size):
+        part = {block: value[at : at + size] for block, value in values.items()}
+        own = [np.random.default_rng(seed) for seed in seeds[at : at + size]]
+        if not isinstance(program.inner, ClosedForm):
+            yield _integrated(program, encoded, part, draws, own, begin.mode)
         else:
-            yield _integrated(program, encoded, part, draws, own, near)
+            way = _closed if begin.plain else _one_by_one
+            yield way(program, program.inner, encoded, part, draws, own, begin.mode)
 
 
 def group_size(program: Program) -> int:
@@ -101,14 +122,7 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappi
     names = [block.name for block in inner.form.blocks]
     subject = [encoded.arrays[f"{name}_subject"][1] for name in names]
     rows = inner.rows(arrays, n, subject, [values[name] for name in names])
-    plain = program.coordinates(arrays)
-    if not program.free_of_coordinates:
-        one = [replace(each, values=each.values[:1]) for each in rows]
-        if not alike(inner, inner.cells(_first(program, encoded, values), n, one), inner.cells(plain, n, one)):
-            return _one_by_one(program, inner, encoded, values, draws, rngs, near)
-        program.free_of_coordinates = True
-    inner.specialise()
-    cells = inner.cells(plain, n, rows)
+    cells = inner.cells(program.coordinates(arrays), n, rows)
     batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, rngs, near)
     for s in {0, len(rngs) - 1}:  # the first and the last against the program itself
         if not _holds(program, inner, encoded, values, s, x, linear, weighted, where, cells):
@@ -226,7 +240,3 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
             dims, old = encoded.arrays[name]
             arrays[name] = (dims, own.get(name.removeprefix(f"{block}_"), np.zeros(old.shape)).reshape(old.shape))
     return replace(encoded, arrays=arrays, coords=coords)
-
-
-def _first(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return program.arrays(data_set(encoded, {block: value[0] for block, value in values.items()}))

@@ -17,7 +17,8 @@ from pytensor.graph.traversal import ancestors
 from scipy import sparse
 
 from progression.engines.grids import nodes
-from progression.engines.split import INTERPRETED, Split, batched, swapped
+from progression.engines.points import INTERPRETED, batched
+from progression.engines.split import Split, swapped
 
 _AT_ONCE = 40_000  # rows times points in one call: arrays that stay in a processor's cache
 

@@ -16,7 +16,7 @@ import pytensor.tensor as pt
 from progression.engines.cells import Cells, Rows, make_cells
 from progression.engines.elimination import LOG_2PI, Lines, eliminate, finish
 from progression.engines.linear import NotLinear, Structure
-from progression.engines.split import INTERPRETED, batched, replaced
+from progression.engines.points import INTERPRETED, batched, replaced
 
 _SMALL, _LARGE = 150_000, 2_000_000  # numbers in working arrays: those that should stay in cache, those that must fit
 

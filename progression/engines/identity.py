@@ -17,8 +17,9 @@ from pytensor.graph.replace import graph_replace
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import LOG_2PI, by_parameter
+from progression.engines.points import batched
 from progression.engines.quadrature import Integrated
-from progression.engines.split import Split, batched
+from progression.engines.split import Split
 
 _POINTS = 8
 _TOLERANCE = 1e-5  # of the log density, plus rounding of its size

@@ -148,7 +148,7 @@ def explore(inner: Integrated) -> importance.Mode:
 
 def approach(inner: Integrated, near: importance.Mode) -> importance.Mode:
     """The mode of one more data set of a design, from that of another and with its curvature: a few steps."""
-    x, inverse = near.at[0].copy(), near.root[0] @ near.root[0].T
+    x, inverse, found = near.at[0].copy(), near.root[0] @ near.root[0].T, False
     for _ in range(3):
         inner.refer(x)
         value, gradient = (one[0] for one in inner.gradient(x[None], order=3))
@@ -168,9 +168,10 @@ def approach(inner: Integrated, near: importance.Mode) -> importance.Mode:
                 left = np.eye(len(x)) - rho * np.outer(change, bend)
                 inverse = left @ inverse @ left.T + rho * np.outer(change, change)
             x, value, gradient = tried, new_value, new_gradient
-        if np.sqrt((x - start) @ np.linalg.solve(inverse, x - start)) < 1.0:  # the reference is near enough
+        found = bool(np.sqrt((x - start) @ np.linalg.solve(inverse, x - start)) < 1.0)  # the reference is near enough
+        if found:
             break
-    return importance.Mode(x[None], near.root, np.array([True]))
+    return importance.Mode(x[None], near.root, np.array([found]))  # where it is not, the weights will say so
 
 
 def resample(weighted: importance.Weighted, draws: int, chains: int, rngs: list[np.random.Generator]) -> np.ndarray:

@@ -15,12 +15,14 @@ from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors
 
 from progression.encoding import Encoded
+from progression.engines.affine import NotLinear
 from progression.engines.closed import ClosedForm
 from progression.engines.identity import joint_density
-from progression.engines.linear import NotLinear, structure
+from progression.engines.linear import structure
+from progression.engines.points import batched
 from progression.engines.program import Built, build
 from progression.engines.quadrature import MOST_EFFECTS, Integrated
-from progression.engines.split import Split, batched, split, swapped
+from progression.engines.split import Split, split, swapped
 from progression.faults import Fault, SettingError
 from progression.modeling import Model, Prior, SupportsPyMC
 
@@ -39,7 +41,6 @@ class Program:
     names: tuple[str, ...] = field(init=False)
     _fast: Integrated | None = field(default=None, init=False)
     _integral: Integrated | None = field(default=None, init=False)
-    free_of_coordinates: bool = field(default=False, init=False)  # found true on some data set
 
     def __post_init__(self) -> None:
         self.split = split(self.model, self.encoded, self.priors)

@@ -21,7 +21,7 @@ import numpy as np
 import pytensor.tensor as pt
 
 from progression.engines.by_unit import ByUnit, log_sum
-from progression.engines.split import batched
+from progression.engines.points import batched
 
 MOST_EFFECTS = 3  # effects of one subject that depend on each other: the grid has a power of them
 
