@@ -54,6 +54,12 @@ class Cells:
         return replace(self, count=self.count[which], first=self.first[which], moments=self.moments[which],
                        squares=self.squares[:, which], rows=self.rows[:, which], cell_of=self.cell_of[which])  # fmt: skip
 
+    def of_kinds(self, some: slice) -> Cells:
+        """Some of the kinds of subjects, for what is computed kind by kind."""
+        kinds = {name: array[some] for name, array in self.kinds.items()}
+        return replace(self, kinds=kinds, count=self.count[:, some], gram=self.gram[some], first=self.first[:, some],
+                       moments=self.moments[:, some])  # fmt: skip
+
 
 def make_cells(
     arrays: Mapping[str, np.ndarray],

@@ -19,6 +19,7 @@ from progression.engines.linear import NotLinear, Structure
 from progression.engines.points import INTERPRETED, batched, replaced
 
 _SMALL, _LARGE = 150_000, 2_000_000  # numbers in working arrays: those that should stay in cache, those that must fit
+_SUBJECTS = 1000  # whose effects are drawn together
 
 
 class ClosedForm:
@@ -215,13 +216,18 @@ class ClosedForm:
         """
         n, e = cells.count.shape[1], self.n_effects
         made, density = np.empty((len(x), n, e)), np.zeros(len(x))
-        for _, piece in _tiles(1, len(x), max(1, _LARGE // ((e + 1) * (e + 5) * n))):
-            lines = self._lines(cells, x[None, piece], linear[None, piece])
+        subject_of = np.argsort(cells.cell_of[0])
+        # Tiles of some subjects and some points: loops over a handful of points only would take three times as long.
+        most = max(1, _LARGE // ((e + 1) * (e + 5) * min(n, _SUBJECTS)))
+        tiles = [(slice(s, s + _SUBJECTS), piece) for _, piece in _tiles(1, len(x), most) for s in range(0, n, _SUBJECTS)]
+        for some, piece in tiles:
+            own_cells = cells.of_kinds(some)
+            lines = self._lines(own_cells, x[None, piece], linear[None, piece])
             g, own, sd = lines.terms[..., 0, :], lines.effects[..., 0, :], lines.sd[lines.block_of, 0]
             g = g / sd[:, None, None]
             h = np.einsum("jatp,jbtp->abtp", own[:, :e], own)
-            h += np.einsum("iatp,ibtp->abtp", g[:, :e], np.einsum("tij,jbtp->ibtp", cells.gram[:, 0], g))
-            h[:, e] -= np.einsum("iatp,itp->atp", g[:, :e], cells.first[0, :, 0].T[:, :, None] / sd[:, None])
+            h += np.einsum("iatp,ibtp->abtp", g[:, :e], np.einsum("tij,jbtp->ibtp", own_cells.gram[:, 0], g))
+            h[:, e] -= np.einsum("iatp,itp->atp", g[:, :e], own_cells.first[0, :, 0].T[:, :, None] / sd[:, None])
             for j in range(e):
                 h[j + 1 :, j + 1 :] -= h[j + 1 :, j][:, None] * (h[j, j + 1 :] / h[j, j])[None]
             given = h[:, e]
@@ -233,8 +239,7 @@ class ClosedForm:
                 u[j] = normal / np.sqrt(pivot) - (given[j] + later) / pivot
                 if with_density:
                     density[piece] += (0.5 * (np.log(pivot) - LOG_2PI) - 0.5 * normal**2).sum(axis=0)
-            made[piece] = u.transpose(2, 1, 0)
-        made = made[:, cells.cell_of[0]]
+            made[piece, subject_of[some]] = u.transpose(2, 1, 0)
         return (made, density) if with_density else made
 
 
