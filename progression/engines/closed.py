@@ -219,7 +219,9 @@ class ClosedForm:
         subject_of = np.argsort(cells.cell_of[0])
         # Tiles of some subjects and some points: loops over a handful of points only would take three times as long.
         most = max(1, _LARGE // ((e + 1) * (e + 5) * min(n, _SUBJECTS)))
-        tiles = [(slice(s, s + _SUBJECTS), piece) for _, piece in _tiles(1, len(x), most) for s in range(0, n, _SUBJECTS)]
+        tiles = [
+            (slice(s, s + _SUBJECTS), piece) for _, piece in _tiles(1, len(x), most) for s in range(0, n, _SUBJECTS)
+        ]
         for some, piece in tiles:
             own_cells = cells.of_kinds(some)
             lines = self._lines(own_cells, x[None, piece], linear[None, piece])

@@ -154,7 +154,9 @@ def split(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
     if not effects:
         reasons.append("no unknown has the dim 'subject', so there are no subject effects to integrate out")
     if not population:
-        reasons.append("every unknown has the dim 'subject', so nothing is left when subject effects are integrated out")
+        reasons.append(
+            "every unknown has the dim 'subject', so nothing is left when subject effects are integrated out"
+        )
     for rv in built.model.discrete_value_vars:
         reasons.append(f"{rv.name} is a discrete unknown")
     for rv in effects:
