@@ -140,9 +140,9 @@ def _loo_pit(
     ties = int(np.random.SeedSequence([seed, 20222]).generate_state(1)[0])
     tree = xr.DataTree.from_dict({
         "posterior": draws,
-        "posterior_predictive": replicates.expand_dims("chain").rename(sample="draw"),
-        "log_likelihood": forward.log_likelihood(fit.model, encoded, fit.priors, draws),
-        "observed_data": fit.idata["observed_data"].to_dataset(),
+        "posterior_predictive": replicates[list(encoded.blocks)].expand_dims("chain").rename(sample="draw"),
+        "log_likelihood": forward.log_likelihood(fit.model, encoded, fit.priors, draws)[list(encoded.blocks)],
+        "observed_data": fit.idata["observed_data"].to_dataset()[list(encoded.blocks)],
     })  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # single rows with a high Pareto k do not change the picture

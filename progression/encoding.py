@@ -11,7 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from progression.cohort import Cohort
+from progression.event_times import event_rows, unsigned
 from progression.faults import CohortError, Fault
+from progression.groups import encode_groups, encode_mortality
 from progression.matching import check_options, choose_outcomes, covariate_names, planned_visits
 from progression.modeling import Model
 from progression.outcomes import Outcome
@@ -33,12 +35,20 @@ class Encoded:
         Which outcomes each observed variable holds, in the order of its index `outcome`.
     n_padded : int
         Length of the dim `subject` in the program: the size bucket.
+    events : tuple of str
+        Names of the observed variables that are times to an event, a row a subject.
     """
 
     coords: Mapping[str, list[Any]]
     arrays: Mapping[str, Array]
     blocks: Mapping[str, tuple[Outcome, ...]]
     n_padded: int
+    events: tuple[str, ...] = ()
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Names of all observed variables."""
+        return (*self.blocks, *self.events)
 
     @property
     def n_subjects(self) -> int:
@@ -55,7 +65,7 @@ class Encoded:
 
     def sizes(self) -> dict[str, int]:
         """Length of each dim that parameters may have, hence what a compiled program is tied to."""
-        rows = {self.row_dim(block) for block in self.blocks}
+        rows = {self.row_dim(name) for name in self.observed}
         return {dim: len(labels) for dim, labels in self.coords.items() if dim not in rows} | {"subject": self.n_padded}
 
     def unpadded(self) -> Encoded:
@@ -73,7 +83,7 @@ class Encoded:
         for name, (dims, array) in self.arrays.items():
             real = array[: self.n_subjects] if dims[0] == "subject" else array
             block = name.removesuffix("_value")
-            (observed if block in self.blocks else constant)[block] = (dims, real)
+            (observed if block in self.observed else constant)[block] = (dims, real)
         coords = {dim: list(labels) for dim, labels in self.coords.items()}
         return {name: xr.Dataset(made, coords={d: coords[d] for _, (dims, _) in made.items() for d in dims})
                 for name, made in (("observed_data", observed), ("constant_data", constant))}  # fmt: skip
@@ -109,7 +119,11 @@ class Encoded:
                 rows["visit"] = np.abs(grid[:, 1][:, None] - planned).argmin(axis=1).astype(np.int64)
             coords[f"{block}_row"] = list(range(len(grid)))
             arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
-        return Encoded(coords=coords, arrays=arrays, blocks=self.blocks, n_padded=n_padded)
+        for name in self.events:  # followed to the last of these months
+            own = unsigned(np.full(n, -float(max(months))), np.arange(n), float(max(months)))
+            coords[f"{name}_row"] = list(range(n))
+            arrays |= {f"{name}_{key}": ((f"{name}_row",), column) for key, column in own.items()}
+        return replace(self, coords=coords, arrays=arrays, n_padded=n_padded)
 
     def on_grid(self, rows: xr.Dataset, months: Sequence[float]) -> xr.Dataset:
         """Rows of `on_schedule` folded back: dims (..., subject, month, outcome), without `outcome` where there is one."""
@@ -192,6 +206,9 @@ def encode(
         "on_baseline_arm": (("subject", "baseline_arm"), level.reshape(n, len(baseline_arms))),
         "covariates": (("subject", "covariate"), _standardised(subjects, covariates)),
     }
+    for made, own in (encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm)):
+        arrays |= made
+        coords |= own
     if timetable is not None:
         coords["visit"] = list(dict.fromkeys(timetable.sort_values()))
         coords["followup_visit"] = coords["visit"][1:]
@@ -206,8 +223,12 @@ def encode(
         own = statistics_by_subject(rows, n, len(members))
         arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
                    for name, table in own.items()}  # fmt: skip
+    for name, kinds in model.events.items():
+        rows = event_rows(subjects, visits, kinds)
+        coords[f"{name}_row"] = list(range(len(rows["value"])))
+        arrays |= {f"{name}_{key}": ((f"{name}_row",), column) for key, column in rows.items()}
     padded = {name: _pad(dims, array, n_padded) for name, (dims, array) in arrays.items()}
-    return Encoded(coords=coords, arrays=padded, blocks=blocks, n_padded=n_padded)
+    return Encoded(coords=coords, arrays=padded, blocks=blocks, n_padded=n_padded, events=tuple(model.events))
 
 
 def _rows(

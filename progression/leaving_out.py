@@ -67,7 +67,7 @@ def patient_likelihood(
     except (SettingError, marginal.Untrusted):
         pass  # no effects, or too many that depend on each other: by importance sampling
     built, run, population, effects = forward.subject_terms(fit.model, encoded, fit.priors)
-    n, n_padded, blocks = encoded.n_subjects, encoded.n_padded, list(encoded.blocks)
+    n, n_padded, blocks = encoded.n_subjects, encoded.n_padded, list(encoded.observed)
     subject = {block: encoded.arrays[f"{block}_subject"][1] for block in blocks}
     proposal = _Proposal([fit.posterior[rv.name] for rv in effects], n)
     normal = stats.norm.ppf(stats.qmc.Sobol(max(proposal.width, 1), seed=seed).random(points))

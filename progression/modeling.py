@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from progression.estimands import Estimand, Facts
+from progression.event_times import DEATH
 from progression.faults import Fault, SettingError, setting_fault, suggest
 from progression.outcomes import Outcome
 from progression.priors import Prior, SupportsPyMC
 
-__all__ = ["Estimand", "Facts", "Model", "Outcome", "Prior", "SupportsPyMC", "model", "prior_names"]
+__all__ = ["DEATH", "Estimand", "Facts", "Model", "Outcome", "Prior", "SupportsPyMC", "model", "prior_names"]
 
 Program = Callable[[Any, Any], Any]
 
@@ -31,6 +32,9 @@ class Model:
         ``pm.Data``; ``prior("sd_slope")`` makes the variable of that name.
     observes : mapping of str to tuple of Outcome
         Name of each observed variable of the program and the outcomes stacked in it.
+    events : mapping of str to tuple of str
+        Name of each observed variable that is a time to an event, known by subject, and the words for that event in a
+        cohort: ``{"death": ("death", "tracheostomy")}``. A cohort that says nothing of events has no rows of it.
     priors : mapping of str to Prior
         Defaults, one for every name the program asks for.
     presets : mapping of str to mapping of str to Prior
@@ -72,6 +76,7 @@ class Model:
     generic: bool = False
     engine: str = "nuts"
     grid: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -128,10 +133,8 @@ class Model:
         return {**self.options, **(options or {})}
 
     def __repr__(self) -> str:
-        lines = [
-            f"Model {self.name}: {self.title}",
-            f"  observes   {', '.join(o.name for o in self.outcomes)}",
-        ]
+        seen = [*(o.name for o in self.outcomes), *(f"time to {name}" for name in self.events)]
+        lines = [f"Model {self.name}: {self.title}", f"  observes   {', '.join(seen)}"]
         lines += [f"  prior      {name} ~ {prior!r}" for name, prior in self.priors.items()]
         lines += [f"  estimand   {e.name}: {e.label}" for e in self.estimands]
         lines += [f"  option     {name} = {value!r}" for name, value in self.options.items()]
@@ -154,6 +157,7 @@ def model(
     generic: bool = False,
     engine: str = "nuts",
     grid: Mapping[str, int] | None = None,
+    events: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[Program], Model]:
     """Turn a PyMC program into a `Model`: a decorator.
 
@@ -185,6 +189,7 @@ def model(
             generic=generic,
             engine=engine,
             grid=dict(grid or {}),
+            events={key: tuple(words) for key, words in (events or {}).items()},
         )
         _check_definition(made)
         return made
@@ -231,6 +236,8 @@ def _check_definition(made: Model) -> None:
     titles = [estimand.name for estimand in made.estimands]
     for name in sorted({name for name in titles if titles.count(name) > 1}):
         faults.append(_setting(f"model {made.name!r}: estimand", name, "is declared twice", "rename one"))
+    for name in sorted(set(made.events) & set(made.observes)):
+        faults.append(_setting(f"model {made.name!r}: event", name, "is observed at visits too", "rename one"))
     if not made.observes:
         faults.append(_setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes="))
     if made.engine not in ("nuts", "marginal"):

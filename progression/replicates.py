@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from progression.cohort import Cohort
 from progression.door.values import outcome_spots
 from progression.encoding import Encoded
+from progression.event_times import DEATH, event_rows, known_follow_up, signed
 from progression.faults import CohortError, Fault
 from progression.outcomes import Outcome
 
@@ -30,6 +31,9 @@ class Replicates:
     values : mapping of str to array, shape (data sets, rows of ``cohort.visits``)
         Values of each outcome in the order of ``cohort.visits``; NaN where a data set lacks the visit (drop-out, a
         missed visit, a subject who was not enrolled).
+    events : mapping of str to array, shape (data sets, subjects of ``cohort.subjects``), optional
+        Months to an event ("death") where it was seen; minus the months of follow-up where it was not; NaN for a subject
+        of whom nothing is known. The design must say of each subject how long it is followed (`end_of_follow_up`).
 
     Raises
     ------
@@ -39,6 +43,7 @@ class Replicates:
 
     cohort: Cohort
     values: Mapping[str, np.ndarray]
+    events: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         faults = []
@@ -64,6 +69,18 @@ class Replicates:
             if np.isfinite(value[:, empty]).any():
                 faults.append(Fault(what="a data set has values at visits where the design has none", column=name,
                                     remedy="give the design a value at every visit that any data set has", table="visits"))  # fmt: skip
+        object.__setattr__(
+            self, "events", {name: np.atleast_2d(np.asarray(v, float)) for name, v in self.events.items()}
+        )
+        for name, times in self.events.items():
+            sizes.add(len(times))
+            if times.ndim != 2 or times.shape[1] != self.cohort.n_subjects or np.isinf(times).any():
+                faults.append(Fault(what=f"times have the shape {times.shape}; (data sets, {self.cohort.n_subjects}), all finite or "
+                                         "NaN, is wanted", column=name, table="subjects",
+                                    remedy="give one column for each row of cohort.subjects"))  # fmt: skip
+        if self.events and not known_follow_up(self.cohort.subjects):
+            faults.append(Fault(what="the design does not say how long subjects are followed", column="end_of_follow_up",
+                                table="subjects", remedy="give it a column end_of_follow_up"))  # fmt: skip
         if len(sizes) > 1:
             faults.append(Fault(what=f"outcomes have different numbers of data sets: {sorted(sizes)}", table="visits",
                                 remedy="give each the same number"))  # fmt: skip
@@ -99,6 +116,8 @@ class Replicates:
                     faults.append(Fault(what=f"cohort {number} has censored values of an outcome without a detection limit",
                                         remedy="declare detection_limit= on the outcome", table="visits"))  # fmt: skip
         subjects = pd.concat([one.subjects for one in cohorts])
+        events = _events_of(cohorts)
+        follow_up = subjects.get("end_of_follow_up")
         subjects = subjects.loc[:, ["arm", *first.covariates]]
         kinds = subjects.groupby(level=0).nunique(dropna=False).max(axis=1)
         for subject in list(kinds.index[kinds > 1])[:_SHOWN]:
@@ -121,13 +140,15 @@ class Replicates:
             filled = {name: _any_value(value) for name, value in values.items()}
             table = pd.DataFrame({"subject": union.get_level_values(0), "time": union.get_level_values(1), **filled})
             people = subjects[~subjects.index.duplicated()].rename_axis("subject").reset_index()
+            if follow_up is not None:
+                people["end_of_follow_up"] = people["subject"].map(follow_up.groupby(level=0).max())
             first = Cohort.from_table(table, subjects=people, time_unit="months", outcomes=first.outcomes,
                                       covariates=list(first.covariates), provenance=first.provenance,
                                       allocation=first.allocation, arms=list(first.arms))  # fmt: skip
             order = pd.MultiIndex.from_arrays([first.visits["subject"], first.visits["month"].round(9)])
             back = union.get_indexer(order)
             values = {name: value[:, back] for name, value in values.items()}
-        return cls(first, values)
+        return cls(first, values, {name: table[first.subjects.index].to_numpy() for name, table in events.items()})
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -173,9 +194,27 @@ class Replicates:
                 parts.append(value[:, seen])
             # In one memory layout, so that sums are taken in the same order in every process.
             found[block] = np.ascontiguousarray(np.concatenate(parts, axis=1)) if parts else np.zeros((0, 0))
+        for name in encoded.events:
+            times, of = self.events.get(name), encoded.arrays[f"{name}_subject"][1]
+            if times is None and len(of):
+                faults.append(Fault(what=f"the design says how long subjects are followed for {name}, and the replicates do not "
+                                         "say what happened", column=name, remedy="give events={name: array}", table="subjects"))  # fmt: skip
+            found[name] = np.zeros((len(self), 0)) if times is None else np.ascontiguousarray(times[:, of])
         if faults:
             raise CohortError(faults)
         return found
+
+
+def _events_of(cohorts: Sequence[Cohort]) -> dict[str, pd.DataFrame]:
+    """Times to death of cohorts, as `Replicates.events`: a row a cohort, a column a subject; none where nobody knows."""
+    if not all(known_follow_up(one.subjects) for one in cohorts):
+        return {}
+    made = []
+    for one in cohorts:
+        subjects = one.subjects
+        rows = event_rows(subjects, one.visits, DEATH)
+        made.append(pd.Series(signed(rows["value"], ~rows["censored"]), subjects.index))
+    return {"death": pd.DataFrame(made)}
 
 
 def _value_faults(value: np.ndarray, outcome: Outcome, *, strict: bool) -> list[Fault]:

@@ -48,7 +48,7 @@ def implied(model, n_arms, tiny_cohort):
 def test_builds(model, n_arms, tiny_cohort):
     encoded = encode(model, tiny_cohort(model, n_arms))
     built = build(model, encoded, model.priors)
-    assert {rv.name for rv in built.model.observed_RVs} == set(model.observes)
+    assert {rv.name for rv in built.model.observed_RVs} == {*model.observes, *model.events}
     assert len(encoded.coords["active_arm"]) == n_arms - 1
     assert not built.model.discrete_value_vars
     assert np.isfinite(built.model.compile_fn(built.model.logp(), mode="FAST_COMPILE")(built.model.initial_point()))
@@ -119,9 +119,11 @@ def test_questions_of_controls_need_controls(model, n_arms, implied):
 
 
 def test_no_effect_is_the_null(model, implied):
-    """With every parameter that stands for an effect at zero, each contrast equals its null value."""
+    """With every parameter that stands for an effect at zero, and every ratio at one, each contrast equals its null value."""
     zero = [name for name in model.priors if "effect" in name or name == "time_course"]
+    one = [name for name in model.priors if name.endswith("_ratio")]
     draws = implied.fit.posterior.assign({name: 0 * implied.fit.posterior[name] for name in zero})
+    draws = draws.assign({name: 0 * draws[name] + 1 for name in one})
     facts = Facts(implied.fit.cohort, implied.fit.idata["constant_data"].to_dataset(), implied.fit.options)
     for name, estimand in contrast(implied.fit).estimands.items():
         if estimand.null is not None:

@@ -9,13 +9,14 @@ import numpy as np
 
 from progression.encoding import Encoded, statistics_by_subject
 from progression.engines import importance
-from progression.engines.cells import Cells, Rows
+from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
 from progression.engines.integration import ORDERS, Untrusted, explore, integrate, put
 from progression.engines.marginal import alike
 from progression.engines.prepared import Program
+from progression.event_times import unsigned
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
 GROUP = {"closed": 256, "integrated": 32}
@@ -70,7 +71,7 @@ def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) 
     inner = program.inner
     inner.specialise()  # before anything is computed, so that no bit depends on what this process did before
     arrays, n = program.arrays(one), one.n_subjects
-    rows = _rows_of(inner, one, arrays)
+    rows = inner.rows(arrays, one)
     cells = inner.cells(arrays, n, rows)
     plain = alike(inner, cells, inner.cells(program.coordinates(arrays), n, rows))
     mode = importance.find_modes(lambda x, _: inner.log_density(cells, x), np.zeros((1, inner.form.rest.size)))
@@ -119,9 +120,7 @@ def _points(kind: str, draws: int) -> int:
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
             rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
     arrays, n = program.arrays(encoded), encoded.n_subjects
-    names = [block.name for block in inner.form.blocks]
-    subject = [encoded.arrays[f"{name}_subject"][1] for name in names]
-    rows = inner.rows(arrays, n, subject, [values[name] for name in names])
+    rows = inner.rows(arrays, encoded, values)
     cells = inner.cells(program.coordinates(arrays), n, rows)
     batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, rngs, near)
     for s in {0, len(rngs) - 1}:  # the first and the last against the program itself
@@ -134,17 +133,11 @@ def _holds(program: Program, inner: ClosedForm, encoded: Encoded, values: Mappin
            linear: np.ndarray, weighted: importance.Weighted, where: np.ndarray, cells: Cells) -> bool:  # fmt: skip
     own = data_set(encoded, {block: value[s] for block, value in values.items()})
     arrays, n = program.arrays(own), own.n_subjects
-    rows = _rows_of(inner, own, arrays)
+    rows = inner.rows(arrays, own)
     few = slice(None, None, max(1, x.shape[1] // 8))
     log_density = inner.log_density(cells.take(np.array([s])), x[[s]][:, few])[0][0]
     return closed_form_holds(inner, program.joint, arrays, inner.cells(arrays, n, rows, every=True), x[s, few], log_density,
                              weighted.kept[s, where[s, few]], linear[s, few], np.random.default_rng(1))  # fmt: skip
-
-
-def _rows_of(inner: ClosedForm, own: Encoded, arrays: Mapping[str, np.ndarray]) -> list[Rows]:
-    names = [block.name for block in inner.form.blocks]
-    return inner.rows(arrays, own.n_subjects, [own.arrays[f"{name}_subject"][1] for name in names],
-                      [own.arrays[f"{name}_value"][1][None].astype(float) for name in names])  # fmt: skip
 
 
 def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mapping[str, np.ndarray], draws: int, rngs: list[np.random.Generator],
@@ -173,7 +166,7 @@ def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: M
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         arrays, n = program.arrays(own), own.n_subjects
-        cells = inner.cells(arrays, n, _rows_of(inner, own, arrays), every=True)
+        cells = inner.cells(arrays, n, inner.rows(arrays, own), every=True)
         batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, [rng], near)
         few = slice(None, None, max(1, draws // 8))
         holds = closed_form_holds(inner, program.joint, arrays, cells, x[0, few], inner.log_density(cells, x[:, few])[0][0],
@@ -221,7 +214,14 @@ def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, draws
 def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
     """The coding of one data set: the rows it has, with its values and what is computed from them."""
     arrays, coords = dict(encoded.arrays), dict(encoded.coords)
-    for block, value in values.items():
+    for name in encoded.events:
+        if not len(encoded.arrays[f"{name}_subject"][1]):
+            continue  # nothing is known of it
+        planned = float(encoded.arrays[f"{name}_upper"][1].max())
+        own_rows = unsigned(values[name], encoded.arrays[f"{name}_subject"][1], planned)
+        coords[encoded.row_dim(name)] = list(range(len(own_rows["value"])))
+        arrays |= {f"{name}_{key}": ((encoded.row_dim(name),), array) for key, array in own_rows.items()}
+    for block, value in ((block, values[block]) for block in encoded.blocks):
         seen = np.isfinite(value)
         rows = {name.removeprefix(f"{block}_"): array[seen] for name, (dims, array) in encoded.arrays.items()
                 if dims[0] == encoded.row_dim(block)}  # fmt: skip

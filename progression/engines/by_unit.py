@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace
-from pytensor.graph.traversal import ancestors
 from scipy import sparse
 
 from progression.engines.grids import nodes
@@ -55,7 +54,9 @@ class ByUnit:
             size = int(np.prod(shape))
             swaps[value] = self._u[:, at : at + size].reshape((self._u.shape[0], *shape))
             at += size
-        self.blocks = [rv for rv in model.observed_RVs if _depends(rv, split.by_subject)]
+        # Rows of a subject count as its own, also where no effect bears on them: leaving it out leaves them out.
+        encoded = split.built.encoded
+        self.blocks = [rv for rv in model.observed_RVs if f"{rv.name}_subject" in encoded.arrays]
         plain = [rv for rv in model.observed_RVs if rv not in self.blocks]
         rows = model.logp(vars=self.blocks, sum=False)
         own = [
@@ -198,7 +199,3 @@ def log_sum(terms: np.ndarray) -> np.ndarray:
     top = np.where(np.isneginf(top), 0.0, top)  # nothing but zeros
     with np.errstate(invalid="ignore", divide="ignore"):
         return top + np.log(np.exp(terms - top).sum(axis=0))
-
-
-def _depends(rv: Any, effects: tuple[Any, ...]) -> bool:
-    return bool(set(ancestors([rv])) & set(effects))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from progression.engines.by_data import Times
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -46,13 +48,15 @@ class Cells:
     rows: np.ndarray  # (block, set)
     cell_of: np.ndarray  # (set, subject): kind * cells + cell
     active: tuple[tuple[int, ...], ...]  # of each block, the features that are not zero in every row
+    times: tuple[Times, ...] = ()  # to events on which no effect bears
 
     def take(self, which: np.ndarray) -> Cells:
         """Some of the data sets."""
         if len(which) == len(self.count):
             return self
         return replace(self, count=self.count[which], first=self.first[which], moments=self.moments[which],
-                       squares=self.squares[:, which], rows=self.rows[:, which], cell_of=self.cell_of[which])  # fmt: skip
+                       squares=self.squares[:, which], rows=self.rows[:, which], cell_of=self.cell_of[which],
+                       times=tuple(one.take(which) for one in self.times))  # fmt: skip
 
     def of_kinds(self, some: slice) -> Cells:
         """Some of the kinds of subjects, for what is computed kind by kind."""
@@ -67,6 +71,7 @@ def make_cells(
     n_subjects: int,
     rows: Sequence[Rows],
     *,
+    times: Sequence[Times] = (),
     every: bool = False,
 ) -> Cells:
     """Reduce data to cells of subjects alike in covariates and visits.
@@ -80,6 +85,8 @@ def make_cells(
     n_subjects : int
     rows : sequence of Rows
         One for each observed variable.
+    times : sequence of Times
+        Carried along.
     every : bool
         Whether each subject gets a cell of its own.
     """
@@ -130,7 +137,7 @@ def make_cells(
     ], axis=3)  # fmt: skip
     return Cells(
         kinds, count, shared, first, moments, np.stack([squares for _, _, squares, _ in per]),
-        np.stack([rows for *_, rows in per]), cell_of, active,
+        np.stack([rows for *_, rows in per]), cell_of, active, tuple(times),
     )  # fmt: skip
 
 

@@ -7,12 +7,15 @@ evaluated on its own graph, and `elimination` does the algebra on the sums over 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
+from progression.encoding import Encoded
+from progression.engines.by_data import ByData, Times, own_times
 from progression.engines.cells import Cells, Rows, make_cells
 from progression.engines.elimination import LOG_2PI, Lines, eliminate, finish
 from progression.engines.linear import NotLinear, Structure
@@ -20,6 +23,14 @@ from progression.engines.points import INTERPRETED, batched, replaced
 
 _SMALL, _LARGE = 150_000, 2_000_000  # numbers in working arrays: those that should stay in cache, those that must fit
 _SUBJECTS = 1000  # whose effects are drawn together
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Data sets of one design as the closed form reads them: rows with effects, and times to events without."""
+
+    rows: tuple[Rows, ...]
+    times: tuple[Times, ...]
 
 
 class ClosedForm:
@@ -42,6 +53,7 @@ class ClosedForm:
         self._plain = batched([form.rest.vector], [form.log_density, *(block.sd for block in form.blocks)])
         if self._bent():
             raise NotLinear("a mean is not a straight line in the effects and the normal parameters together")
+        self._times = [ByData(self.split, name, rows, form.rest) for name, rows in form.times.items()]
         self._features = pytensor.function([], [f for block in form.blocks for f in block.features], mode=INTERPRETED)
 
     def _bent(self) -> bool:
@@ -93,23 +105,40 @@ class ClosedForm:
         found = self._run(np.tile(flat, (m, 1)), np.ascontiguousarray(linear), *u)
         return [list(one.reshape(m, b, *one.shape[1:])) for one in found]
 
-    def rows(self, arrays: Mapping[str, np.ndarray], n_subjects: int, subject: Sequence[np.ndarray],
-             values: Sequence[np.ndarray]) -> list[Rows]:  # fmt: skip
-        """The rows of each observed variable, from the program's data; `values` (sets, rows), NaN where a row is absent."""
-        self.split.with_data(arrays, n_subjects)
+    def rows(
+        self, arrays: Mapping[str, np.ndarray], encoded: Encoded, values: Mapping[str, np.ndarray] | None = None
+    ) -> Data:
+        """The rows of each observed variable.
+
+        Parameters
+        ----------
+        arrays : mapping
+            The program's data.
+        encoded : Encoded
+            Where they come from.
+        values : mapping of str to array, shape (sets, rows), optional
+            Values of many data sets, NaN where a row is absent; times to events as `event_times.signed` has them. By
+            default those of `encoded`, as one set.
+        """
+        if values is None:
+            values = {name: encoded.arrays[f"{name}_value"][1][None].astype(float) for name in encoded.blocks}
+            values |= {name: own_times(encoded, name)[None] for name in encoded.events}
+        self.split.with_data(arrays, encoded.n_subjects)
         features = iter(self._features())
         made = []
-        for block, of, value in zip(self.form.blocks, subject, values, strict=True):
+        for block in self.form.blocks:
+            of, value = encoded.arrays[f"{block.name}_subject"][1], values[block.name]
             columns = [np.broadcast_to(next(features), of.shape) for _ in block.features]
             with np.errstate(invalid="ignore"):
                 made.append(Rows(of, np.stack(columns, axis=1).astype(float), np.log(value) if block.log else value))
-        return made
+        times = [
+            one.summarise(arrays, values[one.name], encoded.arrays[f"{one.name}_subject"][1]) for one in self._times
+        ]
+        return Data(tuple(made), tuple(times))
 
-    def cells(
-        self, arrays: Mapping[str, np.ndarray], n_subjects: int, rows: Sequence[Rows], *, every: bool = False
-    ) -> Cells:
+    def cells(self, arrays: Mapping[str, np.ndarray], n_subjects: int, data: Data, *, every: bool = False) -> Cells:
         """Reduce data to cells of subjects alike in covariates and visits; with `every`, one cell a subject."""
-        return make_cells(arrays, self.form.subject_data, n_subjects, rows, every=every)
+        return make_cells(arrays, self.form.subject_data, n_subjects, data.rows, times=data.times, every=every)
 
     def _lines(self, cells: Cells, x: np.ndarray, given: np.ndarray | None = None) -> Lines:
         """Every straight line in w = (effects, linear, 1), found by setting each of them to 1 in turn.
@@ -195,6 +224,8 @@ class ClosedForm:
                 constant[to], matrix[:, :, *to] = eliminate(
                     own.take(np.arange(n)[inner]), lines.take(inner, inner_piece)
                 )
+        for one, times in zip(self._times, cells.times, strict=True):
+            constant += one(times, x)
         return finish(constant, matrix)
 
     def draw_effects(

@@ -108,7 +108,7 @@ def repeated(encoded: Encoded, times: int, blocks: Collection[str]) -> Encoded:
             array = np.repeat(array, times, axis=0)
             if name.endswith("_subject"):
                 array = array * times + np.tile(np.arange(times), len(array) // times)
-        elif name in {f"{block}_subject" for block in encoded.blocks}:
+        elif name in {f"{name}_subject" for name in encoded.observed}:
             array = array * times  # the first of its copies
         arrays[name] = (dims, array)
     for dim in ("subject", *(encoded.row_dim(block) for block in blocks)):

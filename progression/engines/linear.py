@@ -8,7 +8,7 @@ enter through sums over each subject: sufficient statistics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,8 @@ class Structure:
         Log prior of `rest` with its Jacobian, and whatever else depends on it alone.
     subject_data : tuple of str
         Data by subject that the terms read.
+    times : mapping of str to tensor variable
+        Log density, by row, of observed variables on which no effect bears.
     """
 
     split: Split
@@ -84,6 +86,7 @@ class Structure:
     linear_lines: tuple[Line, ...]
     log_density: Any
     subject_data: tuple[str, ...]
+    times: Mapping[str, Any]
 
 
 def structure(split: Split, *, careful: bool = False) -> Structure:
@@ -193,7 +196,11 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
         blocks.append(Block(rv.name, isinstance(rv.owner.op, LogNormalRV), features, tuple(swapped(terms, *flats)),
                             swapped([sd], *flats)[0].flatten()[0]))  # fmt: skip
     lines = [tuple(Line(rv.name, *swapped(means[rv], *flats)) for rv in group) for group in (split.effects, linear)]
-    prior = model.logp(vars=rest + observed, jacobian=True) if rest or observed else pt.constant(0.0, dtype="float64")
+    plain = [rv for rv in observed if rv.name not in encoded.events]
+    prior = model.logp(vars=rest + plain, jacobian=True) if rest or plain else pt.constant(0.0, dtype="float64")
+    events = [rv for rv in observed if rv.name in encoded.events]
+    rows = model.logp(vars=events, sum=False) if events else []
+    times = dict(zip((rv.name for rv in events), swapped(rows, *flats), strict=True))
     total = sum(split.natural(model.potentials), prior) if model.potentials else prior
     if any(_by_subject(split, v) or _by_row(split, v) for v in ancestors([total, *(b.sd for b in blocks)])):
         raise NotLinear("what remains after the effects depends on data by subject or by row")
@@ -202,7 +209,7 @@ def _assemble(split: Split, rest: list[Any], linear: list[Any], gaussian: list[A
     ]
     used = tuple(str(v.name) for v in ancestors(graphs) if _by_subject(split, v))
     return Structure(split, flats[0], flats[1], split.effects, tuple(blocks), lines[0], lines[1],
-                     swapped([total], *flats)[0], used)  # fmt: skip
+                     swapped([total], *flats)[0], used, times)  # fmt: skip
 
 
 def _by_subject(split: Split, variable: Any) -> bool:

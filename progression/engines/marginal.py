@@ -64,9 +64,7 @@ def sample(
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, chains: int,
             rngs: list[np.random.Generator]) -> Any:  # fmt: skip
     arrays, n = program.arrays(encoded), encoded.n_subjects
-    names = [block.name for block in inner.form.blocks]
-    subject = [encoded.arrays[f"{name}_subject"][1] for name in names]
-    rows = inner.rows(arrays, n, subject, [encoded.arrays[f"{name}_value"][1][None].astype(float) for name in names])
+    rows = inner.rows(arrays, encoded)
     plain = program.coordinates(arrays)
     own, cells = inner.cells(arrays, n, rows, every=True), inner.cells(plain, n, rows)
     if not alike(inner, own, cells):

@@ -30,7 +30,7 @@ class _Program:
             id(model.program),
             tuple(facts),
             tuple(sorted(encoded.sizes().items())),
-            tuple(encoded.blocks),
+            encoded.observed,
         )
 
     def __hash__(self) -> int:

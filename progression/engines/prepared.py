@@ -174,7 +174,7 @@ class _Key:
             id(model.program),
             tuple(facts),
             tuple(sorted(sizes.items())),
-            tuple(encoded.blocks),
+            encoded.observed,
             tuple(sorted(model.grid.items())),
             constants(built),
         )

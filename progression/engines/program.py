@@ -34,7 +34,7 @@ class _Data:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if not self.prefix and name in self.encoded.blocks:
+        if not self.prefix and name in self.encoded.observed:
             return _Data(self.encoded, self.made, f"{name}_")
         full = self.prefix + name
         if full not in self.encoded.arrays:
@@ -85,7 +85,7 @@ def build(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
     ] + [
         Fault(what=f"model {model.name!r} has no observed variable named {block!r}", value=block, table="setting",
               remedy=f"write pm.<Distribution>({block!r}, ..., observed=data.{block}.value)")
-        for block in encoded.blocks if block not in {rv.name for rv in built.observed_RVs}
+        for block in encoded.observed if block not in {rv.name for rv in built.observed_RVs}
     ]  # fmt: skip
     if faults:
         raise SettingError(faults)

@@ -166,7 +166,7 @@ def split(model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC]) ->
             reasons.append(f"{rv.name} has one density for several effects")
     for rv in built.model.observed_RVs:
         own = dims.get(rv.name) or ()
-        if rv.name not in encoded.blocks or own[:1] != (encoded.row_dim(rv.name),):
+        if rv.name not in encoded.observed or own[:1] != (encoded.row_dim(rv.name),):
             reasons.append(f"the observed variable {rv.name} has not the dim '{rv.name}_row'")
         elif not _as_given(built.model, rv):
             reasons.append(f"{rv.name} observes something else than data.{rv.name}.value as it stands")
