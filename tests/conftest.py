@@ -131,6 +131,10 @@ def _tiny(model, n_arms, unit):
     rows, people = [], []
     for i in range(6):
         people.append({"subject": f"S{i + 1}", "arm": arms[i % n_arms], "age": 40.0 + 3 * i})
+        if model.events:
+            died = i in (2, 3)
+            people[-1] |= {"event": "death" if died else None, "event_time": (3.5 + i / 10) * scale if died else np.nan,
+                           "end_of_follow_up": np.nan if died else 4.0 * scale}  # fmt: skip
         for month in (0.0, 1.0, 3.0):
             row = {"subject": f"S{i + 1}", "time": month * scale}
             for outcome in model.outcomes:

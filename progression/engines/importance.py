@@ -1,6 +1,7 @@
 """A low-dimensional density explored without Markov chains: its mode, then weighted points; many densities at once.
 
-Points come from a multivariate t around the mode, quasi-random, and carry importance weights smoothed by a generalised
+Points come from a multivariate t around the mode, quasi-random, stretched on either side of each axis as the density asks,
+and carry importance weights smoothed by a generalised
 Pareto distribution, whose shape k says whether the weights can be trusted. Where they cannot, the proposal is fitted
 again to what was found, and the points of all rounds are weighted as one mixture.
 
@@ -31,7 +32,8 @@ MAX_PARETO_K, MAX_QUADRATURE_ERROR, MIN_SHARE = 0.7, 0.05, 0.1
 # Far out a density may overflow or be no number: such points count as impossible, and nobody needs to be told.
 _QUIET = np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
-GOOD_K, GOOD_SHARE, ROUNDS, WIDER = 0.2, 0.25, 9, 6.0
+GOOD_K, GOOD_SHARE, ROUNDS, WIDER, FURTHER = 0.2, 0.25, 9, 6.0, 1.3
+_DROP = 8.0  # of the log density, at four standard deviations of a normal: where the stretch is measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,22 +154,25 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
     """
     sets, d = mode.at.shape
     location, root = [mode.at], [mode.root * 1.1]
+    stretch = [_stretch(target, mode)]
     made: list[Weighted | None] = [None] * sets
     open_ = np.arange(sets)
     x = value = kept = None
     for round_ in range(rounds):
         points_ = _points(d, points, [seeds[s] for s in open_], chains)
-        fresh = location[-1][open_, None] + points_ @ root[-1][open_].transpose(0, 2, 1)
+        fresh = location[-1][open_, None] + _stretched(points_, stretch[-1][open_]) @ root[-1][open_].transpose(0, 2, 1)
         fresh_value, fresh_kept = target(fresh, open_)
         x, value, kept = (one if old is None else np.concatenate([old, one], axis=1)
                           for old, one in ((x, fresh), (value, fresh_value), (kept, fresh_kept)))  # fmt: skip
         proposal = special.logsumexp(
-            [_log_t(x, at[open_], r[open_]) for at, r in zip(location, root, strict=True)], axis=0
+            [_log_t(x, at[open_], r[open_], s[open_]) for at, r, s in zip(location, root, stretch, strict=True)], axis=0
         )
         log_weight, k = smooth(np.where(np.isfinite(value), value, -np.inf) - proposal)
         share = 1 / np.exp(special.logsumexp(2 * log_weight, axis=1)) / log_weight.shape[1]
         for i, s in enumerate(open_):
-            made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i])
+            before = made[s]
+            if before is None or k[i] < before.pareto_k or before.share < MIN_SHARE:  # more points may be worse ones
+                made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i])
         still = ~((k <= good_k) & (share >= GOOD_SHARE))
         if not still.any():
             break
@@ -183,8 +188,13 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         spread *= WIDER if round_ % 2 else 1.0  # every other round reaches further: for tails the bulk says nothing of
         new_at, new_root = location[-1].copy(), root[-1].copy()
         new_at[open_], new_root[open_] = centre, np.linalg.cholesky(spread + 1e-12 * np.eye(d))
+        new_stretch = np.ones_like(stretch[0])
+        tails = open_[share >= GOOD_SHARE]  # the bulk is met, and tails are not: the first proposal, stretched further
+        new_at[tails], new_root[tails] = location[0][tails], root[0][tails]
+        new_stretch[tails] = stretch[0][tails] * FURTHER ** (1 + round_ // 2)
         location.append(new_at)
         root.append(new_root)
+        stretch.append(new_stretch)
         open_, x, value, kept = open_[still], x[still], value[still], kept[still]
     return _together([one for one in made if one is not None])
 
@@ -259,10 +269,38 @@ def _degrees(d: int) -> float:
     return max(7.0, 1.5 * d)
 
 
-def _log_t(x: np.ndarray, at: np.ndarray, root: np.ndarray) -> np.ndarray:
+def _log_t(x: np.ndarray, at: np.ndarray, root: np.ndarray, stretch: np.ndarray) -> np.ndarray:
     """Log density of the proposal up to a constant that all rounds share."""
     d = x.shape[2]
     degrees = _degrees(d)
     z = (x - at[:, None]) @ np.linalg.inv(root).transpose(0, 2, 1)
-    determinant = np.linalg.slogdet(root)[1]
-    return -0.5 * (degrees + d) * np.log1p((z**2).sum(axis=2) / degrees) - determinant[:, None]
+    scale = np.where(z > 0, stretch[:, None, 1], stretch[:, None, 0])
+    determinant = np.linalg.slogdet(root)[1][:, None] + np.log(scale).sum(axis=2)
+    return -0.5 * (degrees + d) * np.log1p(((z / scale) ** 2).sum(axis=2) / degrees) - determinant
+
+
+def _stretched(z: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+    """Standard points, (sets, points, d), with the stretch of the side they are on."""
+    return z * np.where(z > 0, stretch[:, None, 1], stretch[:, None, 0])
+
+
+def _stretch(target: Target, mode: Mode) -> np.ndarray:
+    """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
+
+    A standard deviation that the data hardly bound from below has a long left tail on the log scale, which a symmetric
+    proposal would reach with rare and heavy points. Source: Rue, Martino and Chopin (2009), JRSS B 71:319, 6.5.
+    """
+    sets, d = mode.at.shape
+    found = np.ones((sets, 2, d))
+    if not d:
+        return found
+    every = np.arange(sets)
+    top = target(mode.at[:, None], every)[0]  # (sets, 1)
+    signs = np.concatenate([-np.eye(d), np.eye(d)])
+    for _ in range(3):
+        z = np.sqrt(2 * _DROP) * signs[None] * found.reshape(sets, 2 * d)[:, :, None]
+        value = target(mode.at[:, None] + z @ mode.root.transpose(0, 2, 1), every)[0]
+        drop = np.where(np.isfinite(value), top - value, np.inf)
+        factor = np.sqrt(_DROP / np.maximum(drop, 0.1))
+        found *= np.clip(np.nan_to_num(factor, nan=1.0), 0.6, 2.0).reshape(sets, 2, d)
+    return np.clip(found, 0.8, 6.0)

@@ -23,6 +23,7 @@ INTERPRETED = pytensor.compile.mode.Mode(linker="py", optimizer="fast_run").excl
     "inplace",
     "BlasOpt",
     "local_log1p_plusminus_exp",
+    "logmexpm1_to_log1mexp",
     "logsigm_to_softplus",
     "log1msigm_to_softplus",
     "local_pow_to_nested_squaring",
