@@ -15,6 +15,7 @@ STATIC = Path(__file__).parent / "_static"
 
 COHORTS = {
     "als_slope": lambda: pg.datasets.simulated_als(random_seed=1),
+    "als_shared": lambda: pg.datasets.simulated_als(deaths_per_month=0.02, hazard_ratio=0.7, random_seed=1),
     "sle_joints": lambda: pg.datasets.simulated_sle(random_seed=1),
     "sle_crp": lambda: pg.datasets.simulated_sle(detection_limit=0.5, random_seed=1),
 }
@@ -70,8 +71,7 @@ def marginal_density(fit):
     encoded = encode(fit.model, fit.cohort, options=fit.options).unpadded()
     program = prepared.prepare(fit.model, encoded, fit.priors)
     arrays, inner = program.arrays(encoded), program.inner
-    subject, value = encoded.arrays["score_subject"][1], encoded.arrays["score_value"][1]
-    rows = inner.rows(arrays, encoded.n_subjects, [subject], [value[None].astype(float)])
+    rows = inner.rows(arrays, encoded)
     cells = inner.cells(program.coordinates(arrays), encoded.n_subjects, rows)
     return inner, lambda x, which: inner.log_density(cells, x)
 

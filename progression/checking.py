@@ -17,6 +17,7 @@ from progression.cohort import Cohort
 from progression.contrasts import contrast
 from progression.encoding import Encoded, encode
 from progression.engines import forward
+from progression.event_statistics import event_slices
 from progression.faults import SettingError, check_count, setting_fault
 from progression.fitted import Fit, provenance
 from progression.gate import Diagnostics
@@ -109,7 +110,7 @@ def check(fit: Fit, *, draws: int = 1000, random_seed: int | None = None) -> Che
 def compare(encoded: Encoded, arm_of: dict[str, str], replicates: xr.Dataset) -> pd.DataFrame:
     """Each statistic as observed and among replicates with dims (sample, row)."""
     records = []
-    for part in slices(encoded, arm_of):
+    for part in (*slices(encoded, arm_of), *event_slices(encoded, arm_of)):
         observed = part.statistics(encoded.arrays[f"{part.block}_value"][1][part.rows].astype(float))
         predicted = part.statistics(replicates[part.block].to_numpy()[:, part.rows])
         for key, value in observed.items():

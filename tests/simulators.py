@@ -64,6 +64,54 @@ def als_slope(
     return pd.DataFrame(rows, columns=["subject", "arm", "time", "alsfrsr", *(f"x{j}" for j in range(k))])
 
 
+def als_shared(
+    rng: Generator,
+    *,
+    n_per_arm: Mapping[str, int],
+    months: Sequence[float],
+    mean_level: float = 38.0,
+    sd_level: float = 5.0,
+    mean_rate: float = 1.03,
+    sd_rate: Mapping[str, float] | float = 0.76,
+    rate_ratio: Mapping[str, float] | None = None,
+    sd_residual: float = 1.77,
+    hazard: float = 0.0093,
+    hazard_ratio: Mapping[str, float] | None = None,
+    hazard_by_rate: float = 0.0,
+    dropout_per_month: float = 0.0,
+    rate_coefficient: float | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Visits and subjects of y_ij = a_i - r b_i t_ij + e_ij, hazard r' h exp(k (b_i - mean)), with a_i and b_i independent.
+
+    r is the arm's rate ratio (times exp(c x_i) where a coefficient is given), r' its hazard ratio, by default the rate
+    ratio. Scores end with death, drop-out (a constant risk) or the last month, whichever is first; survival is known
+    until drop-out or the last month.
+    """
+    ratio = rate_ratio or {}
+    visits, subjects = [], []
+    arms = _arms(n_per_arm)
+    x = rng.normal(size=len(arms))
+    x = (x - x.mean()) / x.std()
+    for i, arm in enumerate(arms):
+        own = sd_rate if isinstance(sd_rate, int | float) else sd_rate[arm]
+        rate, level = mean_rate + own * rng.normal(), mean_level + sd_level * rng.normal()
+        on_hazard = (hazard_ratio or ratio).get(arm, 1.0) * np.exp(hazard_by_rate * (rate - mean_rate))
+        slope = rate * ratio.get(arm, 1.0) * np.exp((rate_coefficient or 0.0) * x[i])
+        death = rng.exponential(1 / (hazard * on_hazard)) if hazard else np.inf
+        leaves = rng.exponential(-1 / np.log1p(-dropout_per_month)) if dropout_per_month else np.inf
+        end = min(leaves, months[-1])
+        for month in months:
+            noise = rng.normal()
+            if month <= min(death, end):
+                visits.append((f"p{i}", float(month), level - slope * month + sd_residual * noise))
+        died = death < end
+        subjects.append(
+            (f"p{i}", arm, "death" if died else None, death if died else np.nan, np.nan if died else end, x[i])
+        )
+    return (pd.DataFrame(visits, columns=["subject", "time", "alsfrsr"]),
+            pd.DataFrame(subjects, columns=["subject", "arm", "event", "event_time", "end_of_follow_up", "x"]))  # fmt: skip
+
+
 def sle_joints(
     rng: Generator,
     *,

@@ -28,6 +28,8 @@ def simulated_als(
     slope_effect: float = 0.3,
     sd_residual: float = 1.77,
     dropout_per_month: float = 0.0,
+    deaths_per_month: float = 0.0,
+    hazard_ratio: float = 1.0,
     random_seed: int = 1,
 ) -> Cohort:
     """Simulate an ALS trial, treated against control, with NumPy alone.
@@ -52,6 +54,11 @@ def simulated_als(
     dropout_per_month : float
         Probability of leaving within a month, unrelated to the score; a patient is seen at least at the
         start.
+    deaths_per_month : float
+        Probability of dying within a month in the controls, unrelated to the score. Above 0 the cohort says who died when
+        (event, event_month), and until when all others are known to have lived (end_of_follow_up).
+    hazard_ratio : float
+        Hazard of death in treated over that in control.
     random_seed : int
 
     Returns
@@ -73,6 +80,8 @@ def simulated_als(
     faults += number_faults(at_least=0, sd_level=sd_level, sd_slope=sd_slope, sd_residual=sd_residual)
     faults += number_faults(at_least=-1, at_most=1, correlation=correlation)
     faults += number_faults(at_least=0, below=1, dropout_per_month=dropout_per_month)
+    faults += number_faults(at_least=0, below=1, deaths_per_month=deaths_per_month)
+    faults += number_faults(at_least=0, hazard_ratio=hazard_ratio)
     faults += number_faults(at_least=0, whole=True, random_seed=random_seed)
     refuse(faults)
     assert weeks is not None
@@ -95,6 +104,17 @@ def simulated_als(
     row, visit = np.nonzero(seen)
     visits = pd.DataFrame({"subject": subject[row], "time": weeks[visit], "alsfrsr": score[seen]})
     subjects = pd.DataFrame({"subject": subject, "arm": np.repeat(ARMS, n)})
+    if deaths_per_month:
+        hazard = -np.log1p(-deaths_per_month) * np.where(treated == 1, hazard_ratio, 1.0)
+        dies = rng.standard_exponential(total) / np.where(hazard > 0, hazard, np.nan)
+        risk = -np.log1p(-dropout_per_month)
+        ends = np.minimum(leaves / risk if risk else np.inf, months[-1])
+        died = dies < ends
+        visits = visits[months[visit] <= np.where(died, dies, np.inf)[row]]
+        in_weeks = 1 / months_per["weeks"]
+        subjects["event"] = np.where(died, "death", None)
+        subjects["event_time"] = np.where(died, dies * in_weeks, np.nan)
+        subjects["end_of_follow_up"] = np.where(died, np.nan, np.maximum(ends, 0) * in_weeks)
     truth = {
         "n": [int(size) for size in n],
         "mean_level": mean_level,
@@ -107,6 +127,8 @@ def simulated_als(
         "dropout_per_month": dropout_per_month,
         "random_seed": random_seed,
     }
+    if deaths_per_month:
+        truth |= {"deaths_per_month": deaths_per_month, "hazard_ratio": hazard_ratio}
     outcome = Outcome("alsfrsr", unit="points", label="ALSFRS-R total", lower=0, upper=48, integer=True,
                       higher_is_better=True)  # fmt: skip
     return Cohort.from_table(
