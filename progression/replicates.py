@@ -117,7 +117,6 @@ class Replicates:
                                         remedy="declare detection_limit= on the outcome", table="visits"))  # fmt: skip
         subjects = pd.concat([one.subjects for one in cohorts])
         events = _events_of(cohorts)
-        follow_up = subjects.get("end_of_follow_up")
         subjects = subjects.loc[:, ["arm", *first.covariates]]
         kinds = subjects.groupby(level=0).nunique(dropna=False).max(axis=1)
         for subject in list(kinds.index[kinds > 1])[:_SHOWN]:
@@ -140,8 +139,8 @@ class Replicates:
             filled = {name: _any_value(value) for name, value in values.items()}
             table = pd.DataFrame({"subject": union.get_level_values(0), "time": union.get_level_values(1), **filled})
             people = subjects[~subjects.index.duplicated()].rename_axis("subject").reset_index()
-            if follow_up is not None:
-                people["end_of_follow_up"] = people["subject"].map(follow_up.groupby(level=0).max())
+            for times in events.values():  # followed as long as in any of them
+                people["end_of_follow_up"] = people["subject"].map(times.abs().max())
             first = Cohort.from_table(table, subjects=people, time_unit="months", outcomes=first.outcomes,
                                       covariates=list(first.covariates), provenance=first.provenance,
                                       allocation=first.allocation, arms=list(first.arms))  # fmt: skip

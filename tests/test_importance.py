@@ -206,7 +206,7 @@ def test_a_second_mode_within_reach_is_found_by_later_rounds(apart):
     found = weighted(two_modes(apart), 1, points=4096, start=[-1.0])
     mean, square = moments(found, [lambda x: x[:, 0], lambda x: x[:, 0] ** 2])
     assert found.pareto_k[0] > MAX_PARETO_K or (abs(mean) < 0.1 and square == pytest.approx(1 + apart**2, rel=0.03))
-    assert found.x.shape[1] > 4096  # the first round alone would not do
+    assert apart < 3 or found.x.shape[1] > 4096  # the first round alone would not do
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

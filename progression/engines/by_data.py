@@ -80,7 +80,7 @@ class ByData:
             As `event_times.signed` has them, NaN where a data set lacks the row.
         subject : array of int, shape (rows,)
         """
-        n = int(subject.max(initial=-1)) + 1
+        n = int(subject.max(initial=0)) + 1  # at least one kind, also where nothing was followed
         columns = [np.asarray(arrays[key], float)[:n].reshape(n, -1) for key in self.by_subject]
         table = np.concatenate(columns, axis=1) if columns else np.zeros((n, 0))
         _, first, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)

@@ -171,7 +171,7 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         share = 1 / np.exp(special.logsumexp(2 * log_weight, axis=1)) / log_weight.shape[1]
         for i, s in enumerate(open_):
             before = made[s]
-            if before is None or k[i] < before.pareto_k or before.share < MIN_SHARE:  # more points may be worse ones
+            if before is None or k[i] <= MAX_PARETO_K or k[i] < before.pareto_k:  # more points may be worse ones
                 made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i])
         still = ~((k <= good_k) & (share >= GOOD_SHARE))
         if not still.any():
