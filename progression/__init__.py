@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from progression.modeling import Prior as Prior
     from progression.modeling import model as model
     from progression.outcomes import Outcome as Outcome
+    from progression.predicted_ranks import PredictedCafs as PredictedCafs
+    from progression.predicted_ranks import predicted_cafs as predicted_cafs
+    from progression.predicted_ranks import win_probability as win_probability
+    from progression.ranking import Cafs as Cafs
+    from progression.ranking import cafs as cafs
     from progression.readers.csv import read_csv as read_csv
     from progression.registry import models as models
     from progression.registry import register as register
@@ -53,6 +58,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "many": ["Fits", "fit_many"],
         "modeling": ["Estimand", "Model", "Prior", "model"],
         "outcomes": ["Outcome"],
+        "predicted_ranks": ["PredictedCafs", "predicted_cafs", "win_probability"],
+        "ranking": ["Cafs", "cafs"],
         "readers.csv": ["read_csv"],
         "registry": ["models", "register"],
         "replicates": ["Replicates"],
