@@ -228,8 +228,8 @@ def test_errors_and_intervals_hold_in_trials_with_deaths_and_drop_out():
         counts = count(Courses.of(change, death, np.minimum(6, left)), group, 2)
         return win_statistics(counts, group, 1, 0, ci_prob=0.9)
 
-    trials = [trial(0.5) for _ in range(400)]
-    truth = np.mean([trial(0.5, n=400).probability for _ in range(20)])
+    trials = [trial(1.0) for _ in range(400)]
+    truth = np.mean([trial(1.0, n=400).probability for _ in range(20)])
     found = np.array([one.probability for one in trials])
     assert abs(found.mean() - truth) < 0.01 and truth > 0.6
     assert np.mean([one.se for one in trials]) == pytest.approx(found.std(), rel=0.12)
@@ -410,6 +410,37 @@ def test_what_it_says_of_the_data():
     assert (found.table["provenance"] == "SIMULATED").all() and max(found.planned) < 4.2
     with pytest.raises(AttributeError):
         found.month = 3
+
+
+def test_the_figure_shows_every_patient_and_every_pair():
+    rng = np.random.default_rng(7)
+    _, visits, subjects = random_people(rng, 45, ("placebo", "low", "high"))
+    found = pg.cafs(cohort_of(visits, subjects, ("placebo", "low", "high")), visits=[1, 2, 3, 4])
+    left, right = pg.plots.ranks(found).axes
+    marks = {
+        marker: np.concatenate([line.get_xdata() for line in left.lines if line.get_marker() == marker])
+        for marker in "ox"
+    }
+    dead = found.scores["death"].notna()
+    np.testing.assert_array_equal(np.sort(marks["x"]), np.sort(found.scores.loc[dead, "rank"]))
+    np.testing.assert_array_equal(np.sort(marks["o"]), np.sort(found.scores.loc[~dead, "rank"]))
+    bars = [(bar.get_y(), bar.get_width()) for bar in right.patches]
+    for row, one in enumerate(found.statistics.values(), start=1):
+        widths = [width for at, width in bars if abs(at + 0.21 - row) < 1e-9]
+        pairs = one.wins + one.losses + one.ties
+        parts = [
+            one.losses_by_death,
+            one.losses - one.losses_by_death,
+            one.ties,
+            one.wins - one.wins_by_death,
+            one.wins_by_death,
+        ]
+        assert widths == pytest.approx([part / pairs for part in parts] + [1])
+        assert any(f"= {one.probability:.2f}" in text.get_text() for text in right.texts)
+    single = pg.cafs(
+        cohort_of(visits, subjects.assign(arm="treated"), ("treated",), allocation="single arm"), visits=[1, 2, 3, 4]
+    )
+    assert len(pg.plots.ranks(single).axes) == 1
 
 
 def refused(cohort, *args, **how):

@@ -107,11 +107,14 @@ def _pairs(axes: Axes, found: Cafs) -> None:
         axes.text(0, row + 0.25, f"lost {one.losses / pairs:.0%}", ha="left", va="top", size=SMALL, color=INK)
         axes.text(1, row + 0.25, f"won {one.wins / pairs:.0%}", ha="right", va="top", size=SMALL, color=INK)
         if one.ties:
-            axes.text(0.5, row + 0.25, f"tied {one.ties / pairs:.0%}", ha="center", va="top", size=SMALL, color=INK)
+            middle = float(np.clip((one.losses + one.ties / 2) / pairs, 0.25, 0.75))  # clear of the words at either end
+            axes.text(middle, row + 0.25, f"tied {one.ties / pairs:.0%}", ha="center", va="top", size=SMALL, color=INK)
         axes.text(0, row - 0.25, wrapped(f"P(better than {shortened(control, 18)}) = {one.probability:.2f} "
                                          f"({one.lower:.2f} to {one.upper:.2f}, {100 * found.ci_prob:g} %)", 60),
                   ha="left", va="bottom", size=MEDIUM, color=INK)  # fmt: skip
-    axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    for text in axes.texts:  # the line of one half passes behind them
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+    axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
     axes.set_yticks(range(len(rows)), ["" for _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.75)
     axes.set_xlim(0, 1)
