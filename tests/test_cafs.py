@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from typer.testing import CliRunner
 
 import progression as pg
+from progression.cli import app
 from progression.pairs import Courses, count, share_won
 from progression.win_statistics import win_statistics
 
@@ -441,6 +443,22 @@ def test_the_figure_shows_every_patient_and_every_pair():
         cohort_of(visits, subjects.assign(arm="treated"), ("treated",), allocation="single arm"), visits=[1, 2, 3, 4]
     )
     assert len(pg.plots.ranks(single).axes) == 1
+
+
+def test_the_command_line_says_the_same(tmp_path):
+    rng = np.random.default_rng(9)
+    _, visits, subjects = random_people(rng, 30, ("control", "treated"))
+    visits.to_csv(tmp_path / "visits.csv", index=False)
+    subjects.to_csv(tmp_path / "subjects.csv", index=False)
+    command = ["cafs", str(tmp_path / "visits.csv"), "--subjects", str(tmp_path / "subjects.csv"), "--time-unit", "months",
+               "--month", "3", "--allocation", "randomised", "--out", str(tmp_path / "ranks.csv"), "--figure", str(tmp_path / "ranks.png")]  # fmt: skip
+    run = CliRunner().invoke(app, command)
+    assert run.exit_code == 0, run.output
+    found = pg.cafs(cohort_of(visits, subjects, ("control", "treated"), name="visits"), month=3)
+    assert repr(found) in run.output
+    saved = pd.read_csv(tmp_path / "ranks.csv", index_col="subject")
+    np.testing.assert_allclose(saved["rank"], found.scores["rank"])
+    assert (tmp_path / "ranks.png").stat().st_size > 5000
 
 
 def refused(cohort, *args, **how):

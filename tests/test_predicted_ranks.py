@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 import progression as pg
-from progression import predicted_ranks
+from progression import predicted_ranks, wins_by_draw
 from progression.engines import forward
 from progression.pairs import Courses, outcomes
 
@@ -76,9 +76,9 @@ def test_both_ways_of_counting_are_taken():
     dead[2] = [2, 2, np.inf]
     dead[3], change[3, :2] = [2, 3, np.inf], np.nan
     watched = np.ones((4, 3), bool)
-    np.testing.assert_array_equal(predicted_ranks._in_one_order(change, dead, watched), [True, False, False, True])
+    np.testing.assert_array_equal(wins_by_draw._in_one_order(change, dead, watched), [True, False, False, True])
     watched[3, 2] = False
-    assert not predicted_ranks._in_one_order(change, dead, watched)[3]
+    assert not wins_by_draw._in_one_order(change, dead, watched)[3]
 
 
 def test_a_known_truth_with_deaths():
