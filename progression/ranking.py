@@ -236,12 +236,12 @@ def _notes(cohort: Cohort, seen: FollowUp, change: np.ndarray, terminal: Collect
     unseen = ~np.isfinite(change).any(axis=1) & ~bare
     notes = []
     if bare.any():
-        notes.append(f"{int(bare.sum())} patients without a baseline score: compared by deaths only")
+        notes.append(f"without a baseline score, compared by deaths only: {_patients(bare.sum())}")
     if unseen.any():
-        notes.append(f"{int(unseen.sum())} patients without a score after baseline ({int((unseen & alive).sum())} of them not "
-                     "known to have died): compared by deaths only")  # fmt: skip
+        notes.append(f"without a score after baseline, compared by deaths only: {_patients(unseen.sum())}, "
+                     f"{int((unseen & alive).sum())} of them alive as far as known")  # fmt: skip
     if seen.unused:
-        notes.append(f"{seen.unused} scores belong to no planned visit and were not used")
+        notes.append(f"scores that belong to no planned visit, not used: {seen.unused}")
     if alive.all():
         notes.append("no death is known: if there were any, give event and event_time in the table of subjects")
     if terminal:
@@ -249,3 +249,7 @@ def _notes(cohort: Cohort, seen: FollowUp, change: np.ndarray, terminal: Collect
     if cohort.allocation in ("historical", "unstated") and len(cohort.arms) > 1:
         notes.append(f"allocation is {cohort.allocation}: read the comparison as an association")
     return tuple(notes)
+
+
+def _patients(number: int) -> str:
+    return "1 patient" if number == 1 else f"{number} patients"

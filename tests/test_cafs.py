@@ -283,7 +283,9 @@ def test_by_hand():
     assert table["deaths"].to_dict() == {"control": 1, "treated": 1}
     assert table["mean_rank"].to_dict() == pytest.approx({"control": (3 + 1.5 + 4) / 3, "treated": (4.5 + 2) / 2})
     assert found.scores.loc["C", ["death", "followed", "baseline", "visit", "change"]].tolist() == [5, 5, 44, 2, -4]
-    assert "1 patients without a score after baseline (0 of them not known to have died)" in found.notes[0]
+    assert found.notes == (
+        "without a score after baseline, compared by deaths only: 1 patient, 0 of them alive as far as known",
+    )
     # The horizon: at month 3 C still lives.
     short = pg.cafs(small(rows, people), month=3)
     assert short.table["deaths"].sum() == 1
@@ -369,7 +371,7 @@ def test_which_score_belongs_to_which_visit():
     named = pg.cafs(small([*rows, ("B", 2.7, 35)], people), visits=[0, 1, 3])
     assert named.planned == (1, 3) and named.scores["change"].to_dict() == {"A": -6, "B": -10}
     strict = pg.cafs(small([*rows, ("B", 2.7, 35)], people), visits=[1, 3], tolerance=0.16)
-    assert "1 scores belong to no planned visit and were not used" in strict.notes
+    assert "scores that belong to no planned visit, not used: 1" in strict.notes
     assert strict.scores.loc["B", ["visit", "change"]].tolist() == [3, -10]
     # At month 1 A lost 4 and B 1; with month 3 out of sight B is the better one.
     assert pg.cafs(small(rows, people), month=2).statistics["treated"].wins == 1
@@ -392,7 +394,7 @@ def test_those_who_tell_nothing_tie():
     found = pg.cafs(small(rows, people))
     assert (found.scores["ties"] == 3).all() and (found.scores["rank"] == 2.5).all()
     text = repr(found)
-    assert "2 patients without a baseline score" in text and "no death is known" in text
+    assert "without a baseline score, compared by deaths only: 2 patients" in text and "no death is known" in text
     assert found.table["compared_on_function"].to_dict() == {"control": 1, "treated": 0}
 
 
