@@ -100,9 +100,14 @@ class Cafs:
             pairs = one.wins + one.losses + one.ties
             lines.append(f"  P({arm} does better than {control}) = {one.probability:.3f} ({percent} interval {one.lower:.3f} "
                          f"to {one.upper:.3f}; ties count half), p = {one.p:.2g}")  # fmt: skip
+            ratio = (
+                f"{one.ratio:.3g} ({one.ratio_lower:.3g} to {one.ratio_upper:.3g})"
+                if np.isfinite(one.ratio)
+                else "not computable"
+            )
             lines.append(f"    {pairs} pairs: {one.wins / pairs:.0%} won ({one.wins_by_death / pairs:.0%} by death), "
                          f"{one.losses / pairs:.0%} lost ({one.losses_by_death / pairs:.0%} by death), {one.ties / pairs:.0%} tied; "
-                         f"win ratio {one.ratio:.3g} ({one.ratio_lower:.3g} to {one.ratio_upper:.3g})")  # fmt: skip
+                         f"win ratio {ratio}")  # fmt: skip
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
