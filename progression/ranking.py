@@ -241,9 +241,9 @@ def _notes(cohort: Cohort, seen: FollowUp, change: np.ndarray, terminal: Collect
     unseen = ~np.isfinite(change).any(axis=1) & ~bare
     notes = []
     if bare.any():
-        notes.append(f"without a baseline score, compared by deaths only: {_patients(bare.sum())}")
+        notes.append(f"without a baseline score, compared by deaths only: {_patients(int(bare.sum()))}")
     if unseen.any():
-        notes.append(f"without a score after baseline, compared by deaths only: {_patients(unseen.sum())}, "
+        notes.append(f"without a score after baseline, compared by deaths only: {_patients(int(unseen.sum()))}, "
                      f"{int((unseen & alive).sum())} of them alive as far as known")  # fmt: skip
     if seen.unused:
         notes.append(f"scores that belong to no planned visit, not used: {seen.unused}")
