@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import special
 
 import progression as pg
@@ -19,6 +20,27 @@ COHORTS = {
     "sle_joints": lambda: pg.datasets.simulated_sle(random_seed=1),
     "sle_crp": lambda: pg.datasets.simulated_sle(detection_limit=0.5, random_seed=1),
 }
+
+
+def trial_with_deaths():
+    """A simulated trial of 2 x 60 whose patients die the sooner the faster they decline, and leave; monthly visits."""
+    rng = np.random.default_rng(3)
+    arm, months = np.repeat(["placebo", "active"], 60), np.arange(7.0)
+    slope = -1.1 + 0.35 * (arm == "active") + 0.7 * rng.normal(size=120)
+    score = 38 + 5 * rng.normal(size=120)[:, None] + slope[:, None] * months + 1.8 * rng.normal(size=(120, 7))
+    death, left = rng.exponential(22 * np.exp(0.9 * (slope + 1))), rng.exponential(40, 120)
+    end, dead = np.minimum(np.minimum(death, left), 6), death <= np.minimum(left, 6)
+    who, when = np.nonzero(months <= end[:, None])
+    visits = pd.DataFrame(
+        {"subject": [f"P{i}" for i in who], "time": months[when], "alsfrsr": np.clip(np.round(score[who, when]), 0, 48)}
+    )
+    subjects = pd.DataFrame({"subject": [f"P{i}" for i in range(120)], "arm": arm, "event": np.where(dead, "death", None),
+                             "event_time": np.where(dead, death, np.nan), "end_of_follow_up": np.where(dead, np.nan, end)})  # fmt: skip
+    outcome = pg.Outcome(
+        "alsfrsr", unit="points", label="ALSFRS-R total", lower=0, upper=48, integer=True, higher_is_better=True
+    )
+    return pg.Cohort.from_table(visits, subjects, time_unit="months", outcomes=[outcome], arms=["placebo", "active"],
+                                allocation="randomised", provenance="simulated", name="simulated ALS trial with deaths")  # fmt: skip
 
 
 def engines_idea():
@@ -100,6 +122,8 @@ def main() -> None:
         fit = pg.fit(name, cohort(), random_seed=1, progressbar=False, strict=True)
         for figure, ending in ((plots.trajectories(fit), ""), (plots.forest(pg.contrast(fit)), "_forest")):
             figure.savefig(STATIC / f"{name}{ending}.png", dpi=150, metadata={"Software": None})
+    ranks = plots.ranks(pg.cafs(trial_with_deaths(), month=6))
+    ranks.savefig(STATIC / "cafs.png", dpi=150, metadata={"Software": None})
     engines_idea().savefig(STATIC / "engines_idea.png", dpi=150, metadata={"Software": None})
 
 

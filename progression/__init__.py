@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from progression.modeling import Prior as Prior
     from progression.modeling import model as model
     from progression.outcomes import Outcome as Outcome
+    from progression.predicted_ranks import PredictedCafs as PredictedCafs
+    from progression.predicted_ranks import predicted_cafs as predicted_cafs
+    from progression.ranking import Cafs as Cafs
+    from progression.ranking import cafs as cafs
     from progression.readers.csv import read_csv as read_csv
     from progression.registry import models as models
     from progression.registry import register as register
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from progression.reporting import report as report
     from progression.rules import Rule as Rule
     from progression.store import StoreError as StoreError
+    from progression.wins_by_draw import win_probability as win_probability
 
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -53,11 +58,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "many": ["Fits", "fit_many"],
         "modeling": ["Estimand", "Model", "Prior", "model"],
         "outcomes": ["Outcome"],
+        "predicted_ranks": ["PredictedCafs", "predicted_cafs"],
+        "ranking": ["Cafs", "cafs"],
         "readers.csv": ["read_csv"],
         "registry": ["models", "register"],
         "replicates": ["Replicates"],
         "reporting": ["report"],
         "rules": ["Rule"],
         "store": ["StoreError"],
+        "wins_by_draw": ["win_probability"],
     },
 )

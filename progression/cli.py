@@ -121,6 +121,41 @@ def check(saved: Saved, draws: int = 1000) -> None:
 
 
 @app.command()
+def cafs(
+    visits: Visits,
+    time_unit: Annotated[str, typer.Option(help="Unit of the time columns: days, weeks, months or years.")],
+    subjects: Annotated[Path | None, typer.Option(help="CSV file: one row a subject (arm, event, event_time).")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="standard=own, such as time=week; may be repeated.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Arms, the control first; may be repeated.")] = None,
+    outcome: Annotated[str, typer.Option(help="The score; higher must be better.")] = "alsfrsr",
+    month: Annotated[float | None, typer.Option(help="Horizon, months; all follow-up if omitted.")] = None,
+    visit: Annotated[list[float] | None, typer.Option(help="Month of a planned visit; may be repeated.")] = None,
+    terminal: Annotated[list[str] | None, typer.Option(help="Event that counts as death; may be repeated.")] = None,
+    allocation: Annotated[str | None, typer.Option(help="randomised, historical, unstated, or single arm.")] = None,
+    decimal: Annotated[str, typer.Option(help="Decimal mark of the files.")] = ".",
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter of the files; found out if omitted.")] = None,
+    provenance: Annotated[str, typer.Option(help="observed, reconstructed or simulated.")] = "observed",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write each patient's wins, losses and rank (.csv).")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Where to draw the ranks (.png, .svg or .pdf).")] = None,
+) -> None:
+    """Rank patients by survival and function together, and compare the arms: no model, no fit."""
+    gc.enable()
+    cohort = pg.read_csv(
+        visits, subjects, time_unit=time_unit, columns=_pairs(column, "--column") or None, arms=arm or None,
+        outcomes=[pg.Outcome(outcome, higher_is_better=True)], allocation=allocation, provenance=provenance, decimal=decimal,
+        delimiter=delimiter, name=visits.stem,
+    )  # fmt: skip
+    found = pg.cafs(cohort, outcome, month, visits=visit or None, terminal=terminal or ())
+    if out is not None:
+        found.scores.to_csv(out)
+    if figure is not None:
+        pg.plots.ranks(found).savefig(figure)
+    console.print(repr(found), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def report(
     saved: Annotated[list[Path], typer.Argument(help="One or more saved fits.")],
     out: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("report.html"),

@@ -9,5 +9,15 @@ from progression.plots.draws import diagnostics
 from progression.plots.forests import forest
 from progression.plots.patients import trajectories
 from progression.plots.priors import prior_implies, prior_posterior
+from progression.plots.ranks import ranks
 
-__all__ = ["diagnostics", "forest", "loo_pit", "predictive", "prior_implies", "prior_posterior", "trajectories"]
+__all__ = [
+    "diagnostics",
+    "forest",
+    "loo_pit",
+    "predictive",
+    "prior_implies",
+    "prior_posterior",
+    "ranks",
+    "trajectories",
+]

@@ -14,6 +14,7 @@ from scipy import stats
 
 from progression.checking import Check
 from progression.cohort import Cohort
+from progression.curvature import CURVATURE, EVERYBODY
 from progression.plots.style import (
     FAILED,
     FAINT,
@@ -53,7 +54,8 @@ def predictive(check: Check) -> Figure:
     plan, singles = _grouped(timed), _grouped(single)
     across = 3 if len(singles) > 2 or len(plan) > 2 else 2
     n_timed, n_single = -(-len(plan) // 2), -(-len(singles) // across)
-    tall = 0.75 + 0.25 * len(cohort.arms)
+    most = max((len(own) for _, own in singles), default=len(cohort.arms))
+    tall = 0.75 + 0.25 * max(most, len(cohort.arms))
     failed = int((~rows["ok"].astype(bool)).sum()) if len(rows) else 0
     verdict = f"{failed} of {len(rows)} beyond what replicated data show" if failed else "all as replicated data show"
     handles = [
@@ -112,8 +114,8 @@ def _heading(key: tuple[str, str], titles: Mapping[str, tuple[str, str]], width:
     outcome, statistic = key
     label, unit = titles[outcome]
     scaled = unit and "share" not in statistic and "log" not in statistic
-    squared = "²" if "variance" in statistic else ""
-    return wrapped(f"{label[:40]}: {statistic}" + (f" ({unit}{squared})" if scaled else ""), width)
+    power = "²" if "variance" in statistic else "/month²" if statistic == CURVATURE else ""
+    return wrapped(f"{label[:40]}: {statistic}" + (f" ({unit}{power})" if scaled else ""), width)
 
 
 def _mark(axes: Axes, x: float, y: float, ok: bool) -> None:
@@ -143,19 +145,22 @@ def _by_visit(axes: Axes, cohort: Cohort, own: list[dict[Hashable, Any]]) -> Non
 
 def _over_all(axes: Axes, cohort: Cohort, own: list[dict[Hashable, Any]]) -> None:
     tidy(axes, grid="x")
+    labels = list(cohort.arms) + ([EVERYBODY] if any(row["arm"] == EVERYBODY for row in own) else [])
     for row in own:
-        at = cohort.arms.index(row["arm"])
-        colour = FAILED if not row["ok"] else arm_colour(cohort, row["arm"])
+        at = labels.index(row["arm"])
+        known = INK if row["arm"] == EVERYBODY else arm_colour(cohort, row["arm"])
+        colour = FAILED if not row["ok"] else known
         axes.hlines(at, row["lower"], row["upper"], color=colour, linewidth=6, alpha=0.45)
         axes.plot(row["predicted"], at, "|", color=colour, markersize=9, markeredgewidth=1.6)
         _mark(axes, row["observed"], at, row["ok"])
-    axes.set_yticks(range(len(cohort.arms)), [shortened(arm, 20) for arm in cohort.arms])
-    axes.set_ylim(len(cohort.arms) - 0.4, -0.6)
+    axes.set_yticks(range(len(labels)), [shortened(arm, 20) for arm in labels])
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     low = min(min(row["lower"], row["observed"]) for row in own)
     high = max(max(row["upper"], row["observed"]) for row in own)
     room = 0.08 * (high - low) if high > low else 0.08 * max(high, 0.5)
     # Shares and variances are never negative, so the axis does not suggest it.
-    axes.set_xlim(max(low - room, -0.4 * room), high + room)
+    signed = own[0]["statistic"] == CURVATURE
+    axes.set_xlim(low - room if signed else max(low - room, -0.4 * room), high + room)
     axes.locator_params(axis="x", nbins=5)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from progression.cohort import Cohort
-from progression.fitted import Fit, provenance
+from progression.fitted import provenance
 from progression.outcomes import Outcome
 from progression.units import months_per
 
@@ -45,13 +46,26 @@ def shortened(text: object, width: int) -> str:
     return plain(text if len(text) <= width else text[: width - 1] + "…")
 
 
-def new_figure(height: float, fit: Fit, title: str, *, legend: Sequence[Artist] = ()) -> Figure:
+class Shown(Protocol):
+    """What a figure is made from: a fit, or anything else that has a cohort and may have problems."""
+
+    @property
+    def cohort(self) -> Cohort:
+        """Whose provenance stands below the figure."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What stands above it in red."""
+
+
+def new_figure(height: float, fit: Shown, title: str, *, legend: Sequence[Artist] = ()) -> Figure:
     """An empty figure with title, the fit's problems in red, a legend below, and where the data come from.
 
     Parameters
     ----------
     height : float
         Inches for the axes; what is written around them is added.
+    fit : Fit or anything else with a cohort and problems
     """
     lines = textwrap.wrap(title, 92)
     problems = [line for problem in fit.problems for line in textwrap.wrap(f"PROBLEM: {problem}", 125)]
