@@ -92,7 +92,10 @@ def off_scale(value: np.ndarray, scale: Outcome) -> list[tuple[int, str, str]]:
            "or use a model for continuous outcomes")  # fmt: skip
     off = f"outside {bounds}, the scale of {name} that the model counts on"
     broken = f"not a whole number: the model counts the points of {name}"
-    found = [(int(row), off, f"correct it or empty the cell; of simulated scores {way}") for row in np.flatnonzero(seen & ~within)]
+    found = [
+        (int(row), off, f"correct it or empty the cell; of simulated scores {way}")
+        for row in np.flatnonzero(seen & ~within)
+    ]
     return found + [(int(row), broken, way) for row in np.flatnonzero(seen & within & (value != np.round(value)))]
 
 

@@ -112,11 +112,12 @@ def als_bounded(data: Any, prior: Any) -> None:
     overdispersion = prior("overdispersion")  # correlation of two of the 48 points of one patient at one visit
 
     score = data.score
-    known = score.logit_information / (1 + score.most * overdispersion)  # what a patient's rows say of logits, near enough
-    by_row = score.logit_information / pm.math.maximum(score.n, 1)  # points a logit
+    # What a patient's own rows say, near enough: of the logit in all, and by how many points a logit moves one score.
+    known = score.logit_information / (1 + score.most * overdispersion)
+    per_logit = score.logit_information / pm.math.maximum(score.n, 1)
     treatment = parts.linear(data.on_arm, slope_effect)
     expected_slope = mean_slope + treatment + parts.linear(data.covariates, slope_coefficient)
-    slope = parts.subject_effect("slope", expected_slope, sd_slope, estimate=score.slope / pm.math.maximum(by_row, 0.1),
+    slope = parts.subject_effect("slope", expected_slope, sd_slope, estimate=score.slope / pm.math.maximum(per_logit, 0.1),
                                  precision=score.sxx * known / pm.math.maximum(score.n, 1))  # fmt: skip
     slope = pm.Deterministic("slope", slope, dims="subject")
 
