@@ -66,6 +66,10 @@ def scale_faults(model: Model, cohort: Cohort, used: Sequence[Outcome]) -> list[
     faults = []
     visits = cohort.visits
     declared = {outcome.name: outcome for outcome in model.outcomes}
+    for name in sorted(set(declared) - {outcome.name for outcome in used}):
+        faults.append(Fault(what=f"model {model.name!r} needs all of its {len(declared)} items, and this one is not there",
+                            remedy="name it with columns= and outcomes=, or use a model of the total", column=name,
+                            table="visits"))  # fmt: skip
     for outcome in used:
         scale = declared.get(outcome.name, outcome)
         if (outcome.lower, outcome.upper) != (scale.lower, scale.upper):

@@ -118,6 +118,50 @@ def mean_bounded_score(
     return float((48 * special.expit(a + b * month) * weight).sum() / weight.sum())
 
 
+ITEMS = ("speech", "salivation", "swallowing", "handwriting", "cutting", "dressing", "turning_in_bed", "walking",
+         "climbing_stairs", "dyspnea", "orthopnea", "respiratory_insufficiency")  # fmt: skip
+
+
+def als_items(
+    rng: Generator,
+    *,
+    n_per_arm: Mapping[str, int],
+    months: Sequence[float],
+    cutpoints: np.ndarray,
+    sd_level: float,
+    mean_slope: float,
+    sd_slope: float,
+    correlation: float,
+    slope_effect: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Items 0 to 4: how many of its cutpoints, (items, 4), lie below the patient's latent plus standard logistic noise.
+
+    The latent is a + b t, (a, b) bivariate normal with mean (0, mean_slope), treatment on the mean of b, not before time 0.
+    """
+    rows = []
+    for i, arm in enumerate(_arms(n_per_arm)):
+        u, v = rng.normal(size=2)
+        effect = (slope_effect or {}).get(arm, 0.0)
+        slope = mean_slope + sd_slope * (correlation * u + np.sqrt(1 - correlation**2) * v)
+        for month in months:
+            latent = sd_level * u + slope * month + effect * max(month, 0)
+            noisy = latent + rng.logistic(size=len(cutpoints))
+            rows.append((f"p{i}", arm, float(month), *(noisy[:, None] >= cutpoints).sum(axis=1)))
+    return pd.DataFrame(rows, columns=["subject", "arm", "time", *ITEMS[: len(cutpoints)]])
+
+
+def mean_items_score(
+    month: float, *, cutpoints: np.ndarray, sd_level: float, mean_slope: float, sd_slope: float, correlation: float
+) -> float:
+    """E of the sum of the items over level and slope, by the plain sum over a grid of both."""
+    z = np.linspace(-7, 7, 181)
+    a = sd_level * z[:, None]
+    b = mean_slope + sd_slope * (correlation * z[:, None] + np.sqrt(1 - correlation**2) * z[None, :])
+    weight = stats.norm.pdf(z)[:, None] * stats.norm.pdf(z)[None, :]
+    total = sum(special.expit(a + b * month - cut) for cut in np.ravel(cutpoints))
+    return float((total * weight).sum() / weight.sum())
+
+
 def sle_joints(
     rng: Generator,
     *,

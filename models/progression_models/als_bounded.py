@@ -7,46 +7,17 @@ from typing import Any
 import pymc as pm
 import xarray as xr
 
-from progression.modeling import Estimand, Facts, Prior, model
+from progression.modeling import Prior, model
 from progression.outcomes import Outcome
 from progression_models import parts, standardised
 
 ALSFRSR = Outcome("alsfrsr", unit="points", label="ALSFRS-R total", lower=0, upper=48, integer=True,
                   higher_is_better=True)  # fmt: skip
-ASSUMED = parts.COMPARABLE + "; hypothetical: had nobody died or stopped"
 
 
-def score(latent: xr.DataArray) -> xr.DataArray:
-    """Expected score, points."""
-    return 48 / (1 + parts.exp(-latent))
-
-
-def change_difference(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    treated = standardised.mean_score(score, posterior, facts, month=month, effect=posterior["slope_effect"])
-    return treated - standardised.mean_score(score, posterior, facts, month=month)
-
-
-def slope_difference(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    return change_difference(posterior, facts, month=month) / month
-
-
-def typical_slope_difference(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    treated = standardised.typical_score(score, posterior, month=month, effect=posterior["slope_effect"])
-    return (treated - standardised.typical_score(score, posterior, month=month)) / month
-
-
-def latent_slope_difference(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
-    return posterior["slope_effect"]
-
-
-def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    effect = standardised.by_arm(posterior, facts)
-    start = standardised.mean_score(score, posterior, facts, month=0.0)
-    return standardised.mean_score(score, posterior, facts, month=month, effect=effect) - start
-
-
-def slope(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    return change(posterior, facts, month=month) / month
+def score(posterior: xr.Dataset) -> Any:
+    """Expected score in points, as a function of the latent."""
+    return lambda latent: 48 / (1 + parts.exp(-latent))
 
 
 @model(
@@ -63,36 +34,7 @@ def slope(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
         "correlation": Prior("Uniform", lower=-1, upper=1),
         "overdispersion": Prior("Beta", alpha=1, beta=50),
     },
-    estimands=[
-        Estimand("slope_difference", slope_difference, over=("active_arm",), requires="control", at={"month": 6.0},
-                 label="mean change per month from baseline to month {month:g}, {arm} minus {control}, {unit}/month, "
-                 "positive = slower decline, averaged over patients",
-                 unit="{unit}/month", scale="difference", reference="control arm", null=0.0, benefit="higher",
-                 population="population-averaged", assumption=ASSUMED),
-        Estimand("change_difference", change_difference, over=("active_arm",), requires="control", at={"month": 6.0},
-                 label="mean change from baseline to month {month:g}, {arm} minus {control}, {unit}, positive = less loss, "
-                 "averaged over patients",
-                 unit="{unit}", scale="difference", reference="control arm", null=0.0, benefit="higher",
-                 population="population-averaged", assumption=ASSUMED),
-        Estimand("typical_slope_difference", typical_slope_difference, over=("active_arm",), requires="control",
-                 at={"month": 6.0},
-                 label="change per month from baseline to month {month:g} of the patient with average level and slope, {arm} "
-                 "minus {control}, {unit}/month, positive = slower decline",
-                 unit="{unit}/month", scale="difference", reference="control arm", null=0.0, benefit="higher",
-                 population="conditional", assumption=ASSUMED),
-        Estimand("latent_slope_difference", latent_slope_difference, over=("active_arm",), requires="control",
-                 label="slope of a given patient's log odds of a point, {arm} minus {control}, logits/month, positive = slower "
-                 "decline",
-                 unit="logits/month", scale="difference", reference="control arm", null=0.0, benefit="higher",
-                 population="conditional", assumption=parts.COMPARABLE,
-                 inverse=lambda value, parameters: {"slope_effect": value}),
-        Estimand("slope", slope, over=("arm",), at={"month": 6.0}, unit="{unit}/month", scale="direct",
-                 label="mean change per month from baseline to month {month:g} in {arm}, {unit}/month, negative = decline",
-                 reference="none", null=None, benefit="higher", population="population-averaged"),
-        Estimand("change", change, over=("arm",), at={"month": 6.0}, unit="{unit}", scale="direct",
-                 label="mean change from baseline to month {month:g} in {arm}, {unit}, negative = loss", reference="baseline",
-                 null=None, benefit="higher", population="population-averaged"),
-    ],
+    estimands=standardised.estimands(score, log_odds="the log odds of a point"),
     reference="Najera-Zuloaga, Lee and Arostegui (2019), Biometrical Journal 61:600 (beta-binomial mixed model of a bounded "
     "score); Zeger, Liang and Albert (1988), Biometrics 44:1049 (population-averaged effects)",
     needs=("follow_up", "bounded"),
