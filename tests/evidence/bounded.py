@@ -1,6 +1,6 @@
 """A known effect in points/month where a quarter of the scores sit at the floor: found by als_bounded, by als_slope not.
 
-    python -m tests.evidence.bounded    # about half an hour on two cores
+    python -m tests.evidence.bounded    # about ten minutes on two cores
 
 Simulates trials with `tests/simulators.py`, fits both models to each and writes tests/evidence/bounded.json. The truth in
 points/month is an integral over level and slope taken there, by nothing of the package under test.
@@ -29,7 +29,7 @@ from tests import simulators
 from tests.evidence import sources
 
 RESULT = Path(__file__).parent / "bounded.json"
-TRIALS, CHECKED = 200, 20
+TRIALS, CHECKED = 150, 10
 MONTHS, WINDOW = [0, 2, 4, 6, 8, 10, 12], 12.0
 PATIENTS = {"control": 60, "treated": 60}
 # Bulbar and limb function largely lost at the start: 12 points on average, and every fourth score over the year is 0.
