@@ -14,7 +14,44 @@ from progression.plots import style
 
 STATIC = Path(__file__).parent / "_static"
 
+
+def bounded_trial():
+    """Patients who have lost much already: whole scores 0 to 48, many of them at the floor within the year."""
+    rng, n, months = np.random.default_rng(1), 120, np.arange(0, 13, 2.0)
+    treated = np.arange(n) % 2
+    level, slope = -0.8 + 1.2 * rng.normal(size=n), -0.3 + 0.15 * rng.normal(size=n) + 0.12 * treated
+    share = special.expit(level[:, None] + slope[:, None] * months)
+    return cohort(treated, months, alsfrsr=rng.binomial(48, rng.beta(49 * share, 49 * (1 - share))))
+
+
+def items_trial():
+    """The 12 items of each visit, all of one latent function of the patient."""
+    rng, n, months = np.random.default_rng(1), 120, np.arange(0, 7.0)
+    treated = np.arange(n) % 2
+    level, slope = 1.3 * rng.normal(size=n), -0.22 + 0.15 * rng.normal(size=n) + 0.08 * treated
+    latent = level[:, None] + slope[:, None] * months
+    items = pg.models()["als_items"].outcomes
+    lowest = np.linspace(-5.5, -2.5, len(items))
+    steps = np.array([0, 1.2, 2.2, 3.4])
+    noisy = {one.name: (latent + rng.logistic(size=latent.shape))[..., None] for one in items}
+    scores = {name: (noisy[name] >= low + steps).sum(axis=-1) for name, low in zip(noisy, lowest, strict=True)}
+    return cohort(treated, months, **scores)
+
+
+def cohort(treated, months, **scores):
+    """A simulated trial from scores by patient and month."""
+    subject, arm = np.arange(len(treated)), np.array(["control", "treated"])[treated]
+    wide = {name: np.asarray(value).ravel() for name, value in scores.items()}
+    rows = {"subject": np.repeat(subject, len(months)).astype(str), "arm": np.repeat(arm, len(months)),
+            "time": np.tile(months, len(treated)), **wide}  # fmt: skip
+    facts = {one.name: one for model in ("als_bounded", "als_items") for one in pg.models()[model].outcomes}
+    return pg.Cohort.from_table(rows, time_unit="months", outcomes=[facts[name] for name in scores], allocation="randomised",
+                                arms=["control", "treated"], provenance="simulated", name="simulated ALS trial")  # fmt: skip
+
+
 COHORTS = {
+    "als_bounded": bounded_trial,
+    "als_items": items_trial,
     "als_slope": lambda: pg.datasets.simulated_als(random_seed=1),
     "als_shared": lambda: pg.datasets.simulated_als(deaths_per_month=0.02, hazard_ratio=0.7, random_seed=1),
     "sle_joints": lambda: pg.datasets.simulated_sle(random_seed=1),

@@ -14,7 +14,7 @@ from progression.cohort import Cohort
 from progression.event_times import event_rows, unsigned
 from progression.faults import CohortError, Fault
 from progression.groups import encode_groups, encode_mortality
-from progression.matching import check_options, choose_outcomes, covariate_names, planned_visits
+from progression.matching import check_options, choose_outcomes, covariate_names, planned_visits, scale_faults
 from progression.modeling import Model
 from progression.outcomes import Outcome
 
@@ -172,7 +172,10 @@ def encode(
     check_options(chosen)
     used = [outcome for block in blocks.values() for outcome in block]
     declared = {outcome.name for outcome in model.outcomes}
-    faults = list(cohort.check([outcome for outcome in used if outcome.name in declared]))
+    if "bounded" in model.needs:
+        faults = scale_faults(model, cohort, used)
+    else:
+        faults = list(cohort.check([outcome for outcome in used if outcome.name in declared]))
     for outcome in used:
         if "baseline" in model.needs:
             faults += cohort.check_baseline(outcome.name)

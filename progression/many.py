@@ -20,10 +20,11 @@ from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
 from progression.engines import batches, forward, nuts, prepared
 from progression.engines.program import build, knows_of_censoring
-from progression.faults import SettingError, check_count, is_number, setting_fault, suggest
+from progression.faults import CohortError, Fault, SettingError, check_count, is_number, setting_fault, suggest
 from progression.fitted import provenance
 from progression.fitting import check_settings, choose_engine
 from progression.gate import diagnose
+from progression.matching import off_scale
 from progression.modeling import Estimand, Facts, Model, SupportsPyMC
 from progression.registry import models, resolve
 from progression.replicates import Replicates
@@ -154,6 +155,8 @@ def fit_many(
     built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
     blind = [block for block in encoded.blocks if not knows_of_censoring(built.used, block)]
     values = data.rows(encoded, strict=data.cohort.provenance != "simulated", blind=blind)
+    if "bounded" in chosen.needs:
+        _check_scale(encoded, values)
     wanted = _wanted(chosen, data.cohort, estimands, at)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     seeds = np.random.SeedSequence(seed).spawn(len(data))
@@ -189,6 +192,19 @@ def _watched(run: Any, tasks: int, size: int, total: int, progressbar: bool) -> 
         for one in run:
             progress.advance(task, min(size, total))
             yield one
+
+
+def _check_scale(encoded: Encoded, values: Mapping[str, np.ndarray]) -> None:
+    """Refuse data sets whose scores are not whole numbers within bounds, simulated ones too."""
+    faults = []
+    for block, value in values.items():
+        index = encoded.arrays[f"{block}_outcome"][1]
+        for number, outcome in enumerate(encoded.blocks[block]):
+            own = value[:, index == number]
+            faults += [Fault(what=f"data set {at // own.shape[1]}: {what}", remedy=remedy, column=outcome.name, table="visits",
+                             value=float(own.flat[at])) for at, what, remedy in off_scale(own.ravel(), outcome)[:5]]  # fmt: skip
+    if faults:
+        raise CohortError(faults)
 
 
 def _wanted(model: Model, cohort: Cohort, estimands: str | Sequence[str] | None, at: Mapping[str, float]) -> list[Any]:

@@ -61,6 +61,52 @@ def _merged(own: Outcome, declared: Outcome | None, most: float | None) -> Outco
                    higher_is_better=declared.higher_is_better if own.higher_is_better is None else own.higher_is_better)  # fmt: skip
 
 
+def scale_faults(model: Model, cohort: Cohort, used: Sequence[Outcome]) -> list[Fault]:
+    """Faults of scores that a model of bounded whole scores cannot take, simulated and averaged ones not excepted."""
+    faults = []
+    visits = cohort.visits
+    declared = {outcome.name: outcome for outcome in model.outcomes}
+    for name in sorted(set(declared) - {outcome.name for outcome in used}):
+        faults.append(Fault(what=f"model {model.name!r} needs all of its {len(declared)} items, and this one is not there",
+                            remedy="name it with columns= and outcomes=, or use a model of the total", column=name,
+                            table="visits"))  # fmt: skip
+    for outcome in used:
+        scale = declared.get(outcome.name, outcome)
+        if (outcome.lower, outcome.upper) != (scale.lower, scale.upper):
+            words = f"the score is declared on {_bound(outcome.lower)} to {_bound(outcome.upper)}"
+            faults.append(Fault(what=f"{words}, and model {model.name!r} is for {_bound(scale.lower)} to {_bound(scale.upper)}",
+                                remedy="use a model for continuous outcomes, or correct the bounds of the Outcome",
+                                column=outcome.name, value=outcome.upper, table="visits"))  # fmt: skip
+            continue
+        for row, what, remedy in off_scale(visits[outcome.name].to_numpy(float), scale):
+            at = visits.iloc[row]
+            faults.append(Fault(what=what, remedy=remedy, column=outcome.name, subject=str(at["subject"]), table="visits",
+                                value=f"{at[outcome.name]:g} at month {at['month']:.3g}"))  # fmt: skip
+    return faults
+
+
+def off_scale(value: np.ndarray, scale: Outcome) -> list[tuple[int, str, str]]:
+    """Position, fault and remedy of every value that is no whole number within the bounds of a scale; NaN is none."""
+    low, high = scale.lower, scale.upper
+    within = np.ones(len(value), bool) if low is None else value >= low
+    within &= True if high is None else value <= high
+    seen = np.isfinite(value)
+    name, bounds = scale.name, f"{_bound(low)} to {_bound(high)}"
+    way = (f"round if you can answer for it, table[{name!r}] = table[{name!r}].round().clip({_bound(low)}, {_bound(high)}), "
+           "or use a model for continuous outcomes")  # fmt: skip
+    off = f"outside {bounds}, the scale of {name} that the model counts on"
+    broken = f"not a whole number: the model counts the points of {name}"
+    found = [
+        (int(row), off, f"correct it or empty the cell; of simulated scores {way}")
+        for row in np.flatnonzero(seen & ~within)
+    ]
+    return found + [(int(row), broken, way) for row in np.flatnonzero(seen & within & (value != np.round(value)))]
+
+
+def _bound(value: float | None) -> str:
+    return "no bound" if value is None else f"{value:g}"
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise SettingError for values that no model's option of that name can have."""
     faults = []

@@ -43,8 +43,8 @@ class Model:
         The first is the primary one.
     reference : str
         Where the model comes from.
-    needs : tuple of {"baseline", "follow_up", "visits"}
-        What a cohort must have.
+    needs : tuple of {"baseline", "follow_up", "visits", "bounded"}
+        What a cohort must have. "bounded": whole scores on the scale the model declares, in simulated cohorts too.
     options : mapping
         Choices and their defaults.
     padded : bool
@@ -246,8 +246,8 @@ def _check_definition(made: Model) -> None:
         if isinstance(points, bool) or not isinstance(points, int) or points < 2:
             faults.append(_setting(f"model {made.name!r}: grid of {name!r}", points, "is not a number of points",
                                    "give a whole number of at least 2"))  # fmt: skip
-    for need in set(made.needs) - {"baseline", "follow_up", "visits"}:
+    for need in set(made.needs) - {"baseline", "follow_up", "visits", "bounded"}:
         faults.append(_setting(f"model {made.name!r}: needs", need, "is unknown",
-                               "use baseline, follow_up or visits"))  # fmt: skip
+                               "use baseline, follow_up, visits or bounded"))  # fmt: skip
     if faults:
         raise SettingError(faults)

@@ -51,12 +51,11 @@ class Slice:
                 word = "log change" if self.outcome.positive else "change"
                 found[f"mean {word}", float(month)] = change[..., here].mean(axis=-1)
                 found[f"SD of {word}", float(month)] = change[..., here].std(axis=-1, ddof=1)
-        half = 0.5 if self.outcome.integer else 0.0
         nan = math.nan  # one object, so that it finds itself again as part of a key
         if self.outcome.lower is not None and not self._count:
-            found["share at the floor", nan] = (values <= self.outcome.lower + half).mean(axis=-1)
+            found["share at the floor", nan] = self._at(self.outcome.lower, values, values <= self.outcome.lower)
         if self.outcome.upper is not None:
-            found["share at the ceiling", nan] = (values >= self.outcome.upper - half).mean(axis=-1)
+            found["share at the ceiling", nan] = self._at(self.outcome.upper, values, values >= self.outcome.upper)
         if self._count:
             found["share of zeros", nan] = (values == 0).mean(axis=-1)
             found["variance", nan] = values.var(axis=-1, ddof=1) if len(self.rows) > 1 else values[..., 0] * 0
@@ -66,6 +65,10 @@ class Slice:
         if (self.lower > 0).any():
             found["share below the limit", nan] = (values <= self.lower).mean(axis=-1)
         return found
+
+    def _at(self, bound: float, values: np.ndarray, beyond: np.ndarray) -> np.ndarray:
+        """Share at a bound. Of whole scores those within half a unit: a prediction far off the scale is not at its end."""
+        return (np.abs(values - bound) <= 0.5 if self.outcome.integer else beyond).mean(axis=-1)
 
     @property
     def _count(self) -> bool:

@@ -112,6 +112,104 @@ def als_shared(
             pd.DataFrame(subjects, columns=["subject", "arm", "event", "event_time", "end_of_follow_up", "x"]))  # fmt: skip
 
 
+def als_bounded(
+    rng: Generator,
+    *,
+    n_per_arm: Mapping[str, int],
+    months: Sequence[float],
+    mean_level: float,
+    sd_level: float,
+    mean_slope: float,
+    sd_slope: float,
+    correlation: float,
+    overdispersion: float,
+    slope_effect: Mapping[str, float] | None = None,
+    level_difference: Mapping[str, float] | None = None,
+    level_coefficient: float = 0.0,
+    slope_coefficient: float = 0.0,
+    dropout_per_month: float = 0.0,
+) -> pd.DataFrame:
+    """Whole scores 0 to 48: a share drawn from Beta(p c, (1 - p) c), c = (1 - rho)/rho, then 48 points with that chance.
+
+    logit p = a_i + b_i t, (a_i, b_i) bivariate normal, treatment on the mean of b; no treatment before time 0. `x0` is a
+    covariate of two values, -1 and 1, equally many in each arm. Drop-out as in `als_slope`.
+    """
+    rows = []
+    for i, arm in enumerate(_arms(n_per_arm)):
+        u, v = rng.normal(size=2)
+        x = 2 * (i % 2) - 1.0
+        effect = (slope_effect or {}).get(arm, 0.0)
+        level = mean_level + (level_difference or {}).get(arm, 0.0) + level_coefficient * x + sd_level * u
+        slope = mean_slope + slope_coefficient * x + sd_slope * (correlation * u + np.sqrt(1 - correlation**2) * v)
+        seen: list[int] = []
+        for j, month in enumerate(months):
+            if seen:
+                hazard = dropout_per_month * 2 ** ((seen[0] - seen[-1]) / 5)
+                if rng.random() > np.exp(-hazard * (month - months[j - 1])):
+                    break
+            p = special.expit(level + slope * month + effect * max(month, 0))
+            c = (1 - overdispersion) / overdispersion
+            chance = rng.beta(p * c, (1 - p) * c) if overdispersion else p
+            seen.append(int(rng.binomial(48, chance)))
+            rows.append((f"p{i}", arm, float(month), seen[-1], x))
+    return pd.DataFrame(rows, columns=["subject", "arm", "time", "alsfrsr", "x0"])
+
+
+def mean_bounded_score(
+    month: float, *, mean_level: float, sd_level: float, mean_slope: float, sd_slope: float, correlation: float
+) -> float:
+    """E 48 inverse-logit(a + b month) over level a and slope b, jointly normal: the plain sum over a grid of both."""
+    z = np.linspace(-8, 8, 641)
+    a = mean_level + sd_level * z[:, None]
+    b = mean_slope + sd_slope * (correlation * z[:, None] + np.sqrt(1 - correlation**2) * z[None, :])
+    weight = stats.norm.pdf(z)[:, None] * stats.norm.pdf(z)[None, :]
+    return float((48 * special.expit(a + b * month) * weight).sum() / weight.sum())
+
+
+ITEMS = ("speech", "salivation", "swallowing", "handwriting", "cutting", "dressing", "turning_in_bed", "walking",
+         "climbing_stairs", "dyspnea", "orthopnea", "respiratory_insufficiency")  # fmt: skip
+
+
+def als_items(
+    rng: Generator,
+    *,
+    n_per_arm: Mapping[str, int],
+    months: Sequence[float],
+    cutpoints: np.ndarray,
+    sd_level: float,
+    mean_slope: float,
+    sd_slope: float,
+    correlation: float,
+    slope_effect: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Items 0 to 4: how many of its cutpoints, (items, 4), lie below the patient's latent plus standard logistic noise.
+
+    The latent is a + b t, (a, b) bivariate normal with mean (0, mean_slope), treatment on the mean of b, not before time 0.
+    """
+    rows = []
+    for i, arm in enumerate(_arms(n_per_arm)):
+        u, v = rng.normal(size=2)
+        effect = (slope_effect or {}).get(arm, 0.0)
+        slope = mean_slope + sd_slope * (correlation * u + np.sqrt(1 - correlation**2) * v)
+        for month in months:
+            latent = sd_level * u + slope * month + effect * max(month, 0)
+            noisy = latent + rng.logistic(size=len(cutpoints))
+            rows.append((f"p{i}", arm, float(month), *(noisy[:, None] >= cutpoints).sum(axis=1)))
+    return pd.DataFrame(rows, columns=["subject", "arm", "time", *ITEMS[: len(cutpoints)]])
+
+
+def mean_items_score(
+    month: float, *, cutpoints: np.ndarray, sd_level: float, mean_slope: float, sd_slope: float, correlation: float
+) -> float:
+    """E of the sum of the items over level and slope, by the plain sum over a grid of both."""
+    z = np.linspace(-7, 7, 181)
+    a = sd_level * z[:, None]
+    b = mean_slope + sd_slope * (correlation * z[:, None] + np.sqrt(1 - correlation**2) * z[None, :])
+    weight = stats.norm.pdf(z)[:, None] * stats.norm.pdf(z)[None, :]
+    total = sum(special.expit(a + b * month - cut) for cut in np.ravel(cutpoints))
+    return float((total * weight).sum() / weight.sum())
+
+
 def sle_joints(
     rng: Generator,
     *,
