@@ -1,7 +1,8 @@
 """The shelf of models that comes with progression."""
 
+from progression_models.als_antibody import als_antibody
 from progression_models.als_slope import als_slope
 from progression_models.sle_crp import sle_crp
 from progression_models.sle_joints import sle_joints
 
-__all__ = ["als_slope", "sle_crp", "sle_joints"]
+__all__ = ["als_antibody", "als_slope", "sle_crp", "sle_joints"]

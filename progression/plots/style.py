@@ -45,16 +45,21 @@ def shortened(text: object, width: int) -> str:
     return plain(text if len(text) <= width else text[: width - 1] + "…")
 
 
-def new_figure(height: float, fit: Fit, title: str, *, legend: Sequence[Artist] = ()) -> Figure:
+def new_figure(
+    height: float, fit: Fit, title: str, *, legend: Sequence[Artist] = (), warnings: Sequence[str] = ()
+) -> Figure:
     """An empty figure with title, the fit's problems in red, a legend below, and where the data come from.
 
     Parameters
     ----------
     height : float
         Inches for the axes; what is written around them is added.
+    warnings : sequence of str
+        Written in red below the fit's problems.
     """
     lines = textwrap.wrap(title, 92)
-    problems = [line for problem in fit.problems for line in textwrap.wrap(f"PROBLEM: {problem}", 125)]
+    texts = [*(f"PROBLEM: {problem}" for problem in fit.problems), *(f"WARNING: {text}" for text in warnings)]
+    problems = [line for text in texts for line in textwrap.wrap(text, 125)]
     source = "" if fit.cohort.provenance == "observed" else provenance(fit.cohort)
     if fit.cohort.provenance == "reconstructed":
         source += ": to be read for width, never for direction"
