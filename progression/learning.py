@@ -82,24 +82,20 @@ def learned(posterior: xr.Dataset, prior: xr.Dataset) -> pd.DataFrame:
     have none, still a number. One less prior_share is the posterior contraction of Schad, Betancourt and Vasishth
     (2021), Psychological Methods 26:103.
     """
-    rows = {}
-    before, after = components(prior), components(posterior)
-    for index in after:
-        at = {"prior": _centre_and_spread(before[index]), "posterior": _centre_and_spread(after[index])}
-        (prior_median, prior_sd), (median, sd) = at["prior"], at["posterior"]
-        ratio = sd / prior_sd if prior_sd > 0 else np.nan
-        rows[index] = {
-            "prior": prior_median, "prior_sd": prior_sd, "posterior": median, "posterior_sd": sd, "ratio": ratio,
-            "prior_share": min(ratio**2, 1.0), "shift": (median - prior_median) / prior_sd if prior_sd > 0 else np.nan,
-        }  # fmt: skip
+    before, after, rows = components(prior), components(posterior), {}
+    for index, own in after.items():
+        (centre, sd_before), (middle, sd_after) = _centre_and_spread(before[index]), _centre_and_spread(own)
+        ratio, shift = (sd_after / sd_before, (middle - centre) / sd_before) if sd_before > 0 else (np.nan, np.nan)
+        rows[index] = {"prior": centre, "prior_sd": sd_before, "posterior": middle, "posterior_sd": sd_after, "ratio": ratio,
+                       "prior_share": min(ratio**2, 1.0), "shift": shift}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("estimand")
 
 
 def prior_warnings(table: pd.DataFrame) -> tuple[str, ...]:
-    """A sentence for each component that the data hardly moved from its prior."""
+    """A sentence for each component that rests much on its prior: the data hardly moved it."""
     return tuple(
-        f"{index}: the data hardly tell. Its prior SD {row['prior_sd']:.2g} became {row['posterior_sd']:.2g}: the prior makes "
-        f"up {row['prior_share']:.0%} of the answer, and with another prior it would be another"
+        f"{index} rests much on its prior: SD {row['prior_sd']:.2g} before the data, {row['posterior_sd']:.2g} after. The prior "
+        f"makes up {row['prior_share']:.0%} of the answer, and another prior would give another answer"
         for index, row in table.to_dict("index").items() if row["prior_share"] > PRIOR_COUNTS
     )  # fmt: skip
 
