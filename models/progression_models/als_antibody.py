@@ -138,7 +138,7 @@ def share_converted(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.
                  population="population-averaged", assumption=ONSET, weak=True,
                  inverse=lambda value, parameters: {"effect_after": value}),
         Estimand("loss_of_effect", loss_of_effect, over=("active_arm",), requires="control",
-                 label="effect of {arm} on the slope with antibodies minus without, {unit}/month, negative = effect lost",
+                 label="slope with antibodies minus without, {arm} minus {control}, {unit}/month, negative = effect lost",
                  unit="{unit}/month", scale="difference", reference="control arm", null=0.0, benefit="higher",
                  population="population-averaged", assumption=ONSET, weak=True,
                  inverse=lambda value, parameters: {"effect_after": parameters["effect_before"] + value}),
