@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy import special
 
 import progression as pg
@@ -154,6 +155,47 @@ def two_dimensional(target, x, weight, at, first, second, order=9):
     return np.exp(total - total.max())
 
 
+def antibody_idea():
+    """What als_antibody says of one patient, and of when antibodies appear; from its equations, nothing fitted."""
+    level, slope, before, after, onset = 40.0, -1.2, 0.7, 0.1, 4.2
+    share, median, shape = 0.8, 3.0, 1.4
+    month = np.linspace(0, 12, 241)
+    figure = Figure(figsize=(style.WIDTH, 3.6), facecolor="white", layout="constrained")
+    left, right = (style.tidy(axes, grid="both") for axes in figure.subplots(1, 2, width_ratios=[3, 2]))
+    left.set_title("the expected course of one patient", size=style.MEDIUM, loc="left")
+    courses = {
+        "untreated": (level + slope * month, style.ARM_COLOURS[0], "-"),
+        "treated, no antibodies": (level + (slope + before) * month, style.ARM_COLOURS[1], (0, (4, 2))),
+        "treated, onset between two tests": (
+            level + slope * month + before * np.minimum(month, onset) + after * np.maximum(month - onset, 0),
+            style.ARM_COLOURS[1], "-",
+        ),
+    }  # fmt: skip
+    for name, (course, colour, line) in courses.items():
+        left.plot(month, course, color=colour, linestyle=line, linewidth=1.8, label=name)
+    left.axvspan(3, 6, color=style.FAINT, zorder=0)
+    left.annotate(
+        "last negative test,\nfirst positive test", (4.5, 26.4), ha="center", size=style.SMALL, color=style.INK
+    )
+    left.set_ylim(25.5, 40.6)
+    left.set_ylabel("expected ALSFRS-R, points", size=style.SMALL)
+    left.legend(frameon=False, fontsize=style.SMALL, loc="upper right")
+    right.set_title("antibodies have appeared", size=style.MEDIUM, loc="left")
+    right.plot(month, share * (1 - 2 ** -((month / median) ** shape)), color=style.INK, linewidth=1.8)
+    right.axhline(share, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+    right.annotate("share converting", (12, share + 0.02), ha="right", size=style.SMALL, color=style.INK)
+    right.annotate("never convert", (6, (1 + share) / 2 - 0.02), ha="center", size=style.SMALL, color=style.INK)
+    right.plot([0, median, median], [share / 2, share / 2, 0], color=style.MARKED, linewidth=1, linestyle=":")
+    right.annotate("median onset", (median + 0.2, 0.02), size=style.SMALL, color=style.MARKED)
+    right.set_ylim(0, 1.02)
+    right.set_ylabel("share of the treated", size=style.SMALL)
+    for axes in (left, right):
+        axes.set_xlim(0, 12)
+        axes.set_xticks(range(0, 13, 3))
+        axes.set_xlabel("months", size=style.SMALL)
+    return figure
+
+
 def main() -> None:
     for name, cohort in COHORTS.items():
         fit = pg.fit(name, cohort(), random_seed=1, progressbar=False, strict=True)
@@ -161,6 +203,12 @@ def main() -> None:
             figure.savefig(STATIC / f"{name}{ending}.png", dpi=150, metadata={"Software": None})
     ranks = plots.ranks(pg.cafs(trial_with_deaths(), month=6))
     ranks.savefig(STATIC / "cafs.png", dpi=150, metadata={"Software": None})
+    antibody_idea().savefig(STATIC / "als_antibody.png", dpi=150, metadata={"Software": None})
+    pilot = pg.fit(
+        "als_antibody", pg.datasets.als_anakinra(direction="none"), random_seed=1, progressbar=False, strict=True
+    )
+    forest = plots.forest(pg.contrast(pilot))
+    forest.savefig(STATIC / "als_antibody_forest.png", dpi=150, metadata={"Software": None})
     engines_idea().savefig(STATIC / "engines_idea.png", dpi=150, metadata={"Software": None})
 
 

@@ -233,6 +233,8 @@ def _show(done: Any, at: dict[str, float], estimands: list[str] | None = None) -
         name = f"{escape(words[str(index)])}\n[dim]{escape(str(index))}[/dim]"
         table.add_row(name, f"{row['mean']:.3g}", interval, f"{row['mcse_mean']:.1g}")
     console.print(table)
+    for warning in found.warnings:
+        console.print(f"WARNING: {warning}", markup=False, highlight=False, style="red")
     for assumption in found.assumptions():
         console.print(f"rests on: {assumption}", markup=False, highlight=False)
 

@@ -13,7 +13,8 @@ import xarray as xr
 
 from progression.faults import SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
-from progression.modeling import Estimand, Facts
+from progression.learning import against_prior, computed, prior_warnings
+from progression.modeling import Estimand
 from progression.rules import OPERATORS, Probability
 from progression.tables import Summary, components, summarise
 from progression.units import months_per
@@ -34,12 +35,31 @@ class Contrast:
         The settings used, such as ``{"month": 12.0}``.
     fit : Fit
         Where they come from.
+    learned : pandas.DataFrame
+        Prior beside posterior of those the data may hardly bear on (`Estimand.weak`); `against_prior` gives it of all.
     """
 
     draws: xr.Dataset
     estimands: Mapping[str, Estimand]
     at: Mapping[str, float]
     fit: Fit
+    learned: pd.DataFrame
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each component that rests much on its prior; empty if none does, or none was declared weak."""
+        return prior_warnings(self.learned)
+
+    def against_prior(self, *, random_seed: int | None = None) -> pd.DataFrame:
+        """How far the data moved each component from its prior: see `progression.learning.learned`.
+
+        Parameters
+        ----------
+        random_seed : int, optional
+            Of the draws from the prior; the fit's own unless given.
+        """
+        seed = self.fit.settings["random_seed"] if random_seed is None else random_seed
+        return against_prior(self.fit, self.draws, self.at, random_seed=seed)
 
     def components(self) -> dict[str, xr.DataArray]:
         """Each scalar component by its index in the summary, such as ``slope_difference[treated]``."""
@@ -92,7 +112,9 @@ class Contrast:
         """
         check_probability("ci_prob", ci_prob)
         table = summarise(self.components(), ci_prob=ci_prob).rename_axis("estimand")
-        return Summary(table).with_header(self.fit.header())
+        return Summary(table).with_header(
+            "\n".join([self.fit.header(), *(f"WARNING: {text}" for text in self.warnings)])
+        )
 
     def select(self, estimand: str | None = None, **labels: Any) -> xr.DataArray:
         """Draws of one component, dims (chain, draw).
@@ -178,6 +200,11 @@ class Contrast:
         for (index, one), words in zip(self.components().items(), self.labels().values(), strict=True):
             low, high = np.quantile(one, [0.025, 0.975])
             lines.append(f"  {index} = {float(one.mean()):.3g} (95 % interval {low:.3g} to {high:.3g}): {words}")
+            if index in self.learned.index:
+                known = self.learned.loc[index]
+                lines.append(f"    its prior SD {known['prior_sd']:.2g} became {known['posterior_sd']:.2g}: the prior makes up "
+                             f"{known['prior_share']:.0%} of it")  # fmt: skip
+        lines += [f"  WARNING  {text}" for text in self.warnings]
         return "\n".join(lines + [f"  rests on: {text}" for text in self.assumptions()])
 
 
@@ -221,20 +248,16 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
         )
     if faults:
         raise SettingError(faults)
-    facts = Facts(cohort=fit.cohort, data=fit.idata["constant_data"].to_dataset(), options=fit.options)
-    used: dict[str, float] = {}
-    draws = {}
-    for estimand in wanted:
-        settings = {key: float(at.get(key, default)) for key, default in estimand.at.items()}
-        used |= settings
-        computed = estimand.compute(fit.posterior, facts, **settings)
-        draws[estimand.name] = computed.transpose(
-            "chain", "draw", *(dim for dim in estimand.over if dim in computed.dims)
-        )
+    used = {key: float(at.get(key, default)) for estimand in wanted for key, default in estimand.at.items()}
+    draws = computed(fit, fit.posterior, wanted, used)
+    weak = [estimand.name for estimand in wanted if estimand.weak]
+    known = pd.DataFrame()
+    if weak and fit.settings.get("sampler") != "prior":  # draws from the prior have nothing to be set beside
+        known = against_prior(fit, draws[weak], used, random_seed=fit.settings["random_seed"])
     unit = outcome_unit(fit)
     wanted = [replace(e, unit=e.unit.replace("{unit}", unit), label=e.label.replace("{unit}", unit)) for e in wanted]
     attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
-    return Contrast(draws=xr.Dataset(draws, attrs=attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit)
+    return Contrast(draws.assign_attrs(attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit, learned=known)
 
 
 def _runs_the_other_way(fit: Fit) -> bool:

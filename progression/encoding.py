@@ -16,6 +16,7 @@ from progression.faults import CohortError, Fault
 from progression.groups import encode_groups, encode_mortality
 from progression.matching import check_options, choose_outcomes, covariate_names, planned_visits, scale_faults
 from progression.modeling import Model
+from progression.onsets import TESTED, onset_arrays
 from progression.outcomes import Outcome
 
 Array = tuple[tuple[str, ...], np.ndarray]
@@ -65,7 +66,7 @@ class Encoded:
 
     def sizes(self) -> dict[str, int]:
         """Length of each dim that parameters may have, hence what a compiled program is tied to."""
-        rows = {self.row_dim(name) for name in self.observed}
+        rows = {self.row_dim(name) for name in self.observed} | {TESTED}
         return {dim: len(labels) for dim, labels in self.coords.items() if dim not in rows} | {"subject": self.n_padded}
 
     def unpadded(self) -> Encoded:
@@ -99,7 +100,7 @@ class Encoded:
             known = {"on_arm": coords["active_arm"], "on_baseline_arm": coords["baseline_arm"]}
             for name, (dims, array) in self.arrays.items():
                 if dims[0] == "subject":
-                    fresh = np.zeros((n, *array.shape[1:]))  # average covariates, nothing known of them
+                    fresh = np.zeros((n, *array.shape[1:]))  # average covariates, nothing known of them or of an onset
                     if name in known:
                         fresh = np.array([[arm == one for one in known[name]] for arm in arms], float).reshape(n, -1)
                     arrays[name] = (dims, fresh.reshape(n, *array.shape[1:]))
@@ -212,6 +213,8 @@ def encode(
     for made, own in (encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm)):
         arrays |= made
         coords |= own
+    coords[TESTED], onsets = onset_arrays(subjects, cohort.arms[0] if active else None)
+    arrays |= onsets
     if timetable is not None:
         coords["visit"] = list(dict.fromkeys(timetable.sort_values()))
         coords["followup_visit"] = coords["visit"][1:]

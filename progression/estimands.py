@@ -62,6 +62,9 @@ class Estimand:
         What a causal or comparative reading rests on.
     inverse : callable or None
         ``inverse(value, parameters) -> parameters`` giving population parameters under which the estimand is `value`.
+    weak : bool
+        Whether the data may hardly bear on it, by design: a contrast then sets its prior beside its posterior, and warns
+        where the prior makes up much of the answer.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Estimand:
     at: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     assumption: str = field(default="", kw_only=True)
     inverse: Callable[..., Mapping[str, float]] | None = field(default=None, kw_only=True, compare=False)
+    weak: bool = field(default=False, kw_only=True)
 
     def refusal(self, cohort: Cohort) -> str | None:
         """Why this cohort cannot answer the question, or None if it can."""

@@ -27,7 +27,7 @@ from progression.gate import diagnose
 from progression.matching import off_scale
 from progression.modeling import Estimand, Facts, Model, SupportsPyMC
 from progression.registry import models, resolve
-from progression.replicates import Replicates
+from progression.replicates import Replicates, other_onsets
 from progression.rules import OPERATORS
 
 _NUTS_AT_ONCE = 8
@@ -142,17 +142,20 @@ def fit_many(
         An unknown name, or a program the chosen engine cannot handle.
     """
     chosen = resolve(model)
+    cohorts: Sequence[Cohort] = ()
     if not isinstance(data, Replicates):
         if not isinstance(data, Sequence) or not data or not all(isinstance(one, Cohort) for one in data):
             raise SettingError([setting_fault("data", type(data).__name__, "is neither Replicates nor a sequence of cohorts",
                                               "give pg.Replicates(cohort, {outcome: array}) or a list of cohorts")])  # fmt: skip
-        data = Replicates.from_cohorts(data)
+        cohorts, data = data, Replicates.from_cohorts(data)
     check_settings(data.cohort, draws, 1, 1, "nutpie", random_seed, {})
     check_count("cores", cores)
     engine = choose_engine(chosen, engine or "marginal", None, {})
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
     built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
+    if "onset_lower" in built.used:
+        other_onsets(cohorts, data.cohort)
     blind = [block for block in encoded.blocks if not knows_of_censoring(built.used, block)]
     values = data.rows(encoded, strict=data.cohort.provenance != "simulated", blind=blind)
     if "bounded" in chosen.needs:

@@ -15,7 +15,7 @@ from progression.event_times import DEATH, event_rows, known_follow_up, signed
 from progression.faults import CohortError, Fault
 from progression.outcomes import Outcome
 
-__all__ = ["Replicates"]
+__all__ = ["Replicates", "other_onsets"]
 
 _SHOWN = 5
 
@@ -225,6 +225,28 @@ def _value_faults(value: np.ndarray, outcome: Outcome, *, strict: bool) -> list[
     width = value.shape[1]
     return [Fault(what=f"data set {spot[0] // width}: {spot[1]}", column=outcome.name, row=int(spot[0] % width), remedy=spot[2],
                   value=float(flat[spot[0]]), table="visits") for spot in spots[:_SHOWN]]  # fmt: skip
+
+
+def other_onsets(cohorts: Sequence[Cohort], design: Cohort) -> None:
+    """Refuse cohorts whose intervals of onset are not those of the design: data sets share all but their outcomes.
+
+    Raises
+    ------
+    CohortError
+        For a model that reads intervals of onset; others have no use for them.
+    """
+    columns = ["onset_lower", "onset_upper"]
+    own = design.subjects.reindex(columns=columns)
+    faults = []
+    for number, one in enumerate(cohorts):
+        here = one.subjects.reindex(columns=columns)
+        there = own.reindex(here.index)
+        same = (here == there) | (here.isna() & there.isna())
+        faults += [Fault(what=f"cohort {number} has another interval of onset than the design", subject=str(subject),
+                         table="subjects", remedy="fit each cohort by itself: pg.fit")
+                   for subject in list(here.index[~same.all(axis=1)])[:_SHOWN]]  # fmt: skip
+    if faults:
+        raise CohortError(faults[:_SHOWN])
 
 
 def _any_value(value: np.ndarray) -> np.ndarray:

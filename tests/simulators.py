@@ -112,6 +112,52 @@ def als_shared(
             pd.DataFrame(subjects, columns=["subject", "arm", "event", "event_time", "end_of_follow_up", "x"]))  # fmt: skip
 
 
+def als_antibody(
+    rng: Generator,
+    *,
+    n_per_arm: Mapping[str, int],
+    months: Sequence[float],
+    mean_level: float,
+    sd_level: float,
+    mean_slope: float,
+    sd_slope: float,
+    correlation: float,
+    sd_residual: float,
+    effect_before: float,
+    effect_after: float,
+    share_converting: float,
+    median_onset: float,
+    onset_shape: float,
+    tests: Sequence[float],
+    treated: str = "treated",
+) -> pd.DataFrame:
+    """y_ij = a_i + b_i t_ij + (treated) integral of the effect from 0 to t_ij, an effect that changes at the onset T_i.
+
+    T_i is Weibull, or never comes with probability 1 - share_converting. Antibodies are looked for at the months
+    `tests` (the first at 0): onset_lower is the last test before T_i, onset_upper the first after it, or infinite.
+    onset holds T_i itself (infinite where never); controls have none of these.
+    """
+    rows = []
+    for i, arm in enumerate(_arms(n_per_arm)):
+        level, slope = rng.multivariate_normal(
+            [mean_level, mean_slope],
+            [[sd_level**2, correlation * sd_level * sd_slope], [correlation * sd_level * sd_slope, sd_slope**2]],
+        )
+        converts = rng.random() < share_converting
+        onset = median_onset * (rng.exponential() / np.log(2)) ** (1 / onset_shape) if converts else np.inf
+        for month in months:
+            score = level + slope * month + sd_residual * rng.normal()
+            if arm == treated and month > 0:
+                score += (
+                    effect_before * month if onset >= month else effect_before * onset + effect_after * (month - onset)
+                )
+            seen = [t for t in tests if t >= onset]
+            interval = (max(t for t in tests if t < onset), min(seen, default=np.inf), onset)
+            rows.append((f"p{i}", arm, float(month), score, *(interval if arm == treated else (np.nan,) * 3)))
+    names = ["subject", "arm", "time", "alsfrsr", "onset_lower", "onset_upper", "onset"]
+    return pd.DataFrame(rows, columns=names)
+
+
 def als_bounded(
     rng: Generator,
     *,

@@ -105,6 +105,8 @@ def reaches(name):
         ("engines.native", {"cohort", "modeling", "fitting", "fitted"}),
         ("engines.forward", {"registry", "fitting", "fitted", "contrasts", "checking"}),
         ("fitting", {"contrasts", "checking", "leaving_out", "plots"}),
+        ("learning", {"fitting", "contrasts", "checking", "plots"}),
+        ("onsets", {"cohort", "modeling", "encoding", "engines", "fitted"}),
         ("contrasts", {"fitting", "checking", "plots", "leaving_out"}),
         ("checking", {"plots", "reporting"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),

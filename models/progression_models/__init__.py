@@ -1,5 +1,6 @@
 """The shelf of models that comes with progression."""
 
+from progression_models.als_antibody import als_antibody
 from progression_models.als_bounded import als_bounded
 from progression_models.als_items import als_items
 from progression_models.als_shared import als_shared
@@ -7,4 +8,4 @@ from progression_models.als_slope import als_slope
 from progression_models.sle_crp import sle_crp
 from progression_models.sle_joints import sle_joints
 
-__all__ = ["als_bounded", "als_items", "als_shared", "als_slope", "sle_crp", "sle_joints"]
+__all__ = ["als_antibody", "als_bounded", "als_items", "als_shared", "als_slope", "sle_crp", "sle_joints"]

@@ -54,7 +54,7 @@ def forest(contrast: Contrast, *, ci_prob: float = 0.95) -> Figure:
     panels = sorted(groups.items(), key=lambda item: item[0][0] == "direct")  # stable: the primary one stays first
     heights = [sum(0.24 * _lines(one) + 0.16 for one in members) + 0.72 for _, members in panels]
     title = f"{contrast.fit.model.name}, {contrast.fit.cohort.name or 'cohort'}: mean and {100 * ci_prob:g} % interval"
-    figure = new_figure(sum(heights), contrast.fit, title)
+    figure = new_figure(sum(heights), contrast.fit, title, warnings=contrast.warnings)
     # Tick labels and the numbers at the right are measured in the same way in every panel, so the axes line up.
     all_axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, ((scale, unit), members) in zip(all_axes, panels, strict=True):

@@ -58,7 +58,9 @@ class Shown(Protocol):
         """What stands above it in red."""
 
 
-def new_figure(height: float, fit: Shown, title: str, *, legend: Sequence[Artist] = ()) -> Figure:
+def new_figure(
+    height: float, fit: Shown, title: str, *, legend: Sequence[Artist] = (), warnings: Sequence[str] = ()
+) -> Figure:
     """An empty figure with title, the fit's problems in red, a legend below, and where the data come from.
 
     Parameters
@@ -66,9 +68,12 @@ def new_figure(height: float, fit: Shown, title: str, *, legend: Sequence[Artist
     height : float
         Inches for the axes; what is written around them is added.
     fit : Fit or anything else with a cohort and problems
+    warnings : sequence of str
+        Written in red below the fit's problems.
     """
     lines = textwrap.wrap(title, 92)
-    problems = [line for problem in fit.problems for line in textwrap.wrap(f"PROBLEM: {problem}", 125)]
+    texts = [*(f"PROBLEM: {problem}" for problem in fit.problems), *(f"WARNING: {text}" for text in warnings)]
+    problems = [line for text in texts for line in textwrap.wrap(text, 125)]
     source = "" if fit.cohort.provenance == "observed" else provenance(fit.cohort)
     if fit.cohort.provenance == "reconstructed":
         source += ": to be read for width, never for direction"

@@ -162,7 +162,7 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         model=f"{fit.model.name}: {fit.model.title}",
         data=f"{cohort.n_subjects} patients{arms}, {cohort.n_visits} visits",
         allocation=words.ALLOCATION[cohort.allocation],
-        problems=tuple(checked.problems),
+        problems=(*checked.problems, *made.warnings),
         notes=tuple(cohort.warnings),
         sentences=tuple(words.sentence(one, cohort) for one in main),
         assumptions=words.assumptions(made),
