@@ -18,13 +18,13 @@ from progression.contrasts import contrast
 from progression.curvature import CURVATURE, advice, bends
 from progression.encoding import Encoded, encode
 from progression.engines import forward
-from progression.event_statistics import event_slices
+from progression.event_statistics import EventSlice, event_slices
 from progression.faults import SettingError, check_count, setting_fault
 from progression.fitted import Fit, provenance
 from progression.gate import Diagnostics
 from progression.modeling import Model, SupportsPyMC
 from progression.registry import resolve
-from progression.statistics import slices
+from progression.statistics import Slice, slices
 
 # A family of statistics fails if one lies further out than chance would put any of them in five of a hundred fits.
 FAMILY_ALPHA = 0.05
@@ -114,7 +114,8 @@ def check(fit: Fit, *, draws: int = 1000, random_seed: int | None = None) -> Che
 def compare(encoded: Encoded, arm_of: dict[str, str], replicates: xr.Dataset) -> pd.DataFrame:
     """Each statistic as observed and among replicates with dims (sample, row)."""
     records = []
-    for part in (*slices(encoded, arm_of), *event_slices(encoded, arm_of)):
+    parts: list[Slice | EventSlice] = [*slices(encoded, arm_of), *event_slices(encoded, arm_of)]
+    for part in parts:
         observed = part.statistics(encoded.arrays[f"{part.block}_value"][1][part.rows].astype(float))
         predicted = part.statistics(replicates[part.block].to_numpy()[:, part.rows])
         for key, value in observed.items():

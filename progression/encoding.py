@@ -210,9 +210,9 @@ def encode(
         "on_baseline_arm": (("subject", "baseline_arm"), level.reshape(n, len(baseline_arms))),
         "covariates": (("subject", "covariate"), _standardised(subjects, covariates)),
     }
-    for made, own in (encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm)):
+    for made, labels in (encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm)):
         arrays |= made
-        coords |= own
+        coords |= labels
     coords[TESTED], onsets = onset_arrays(subjects, cohort.arms[0] if active else None)
     arrays |= onsets
     if timetable is not None:

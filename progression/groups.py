@@ -12,7 +12,8 @@ from progression.faults import SettingError, setting_fault, suggest
 
 MORTALITY = ("shared", "separate", "linked")
 
-Made = tuple[dict[str, tuple[tuple[str, ...], np.ndarray]], dict[str, list[Any]]]
+Array = tuple[tuple[str, ...], np.ndarray]
+Made = tuple[dict[str, Array], dict[str, list[Any]]]
 
 
 def encode_groups(subjects: pd.DataFrame, options: Mapping[str, Any]) -> Made:
@@ -54,7 +55,7 @@ def encode_groups(subjects: pd.DataFrame, options: Mapping[str, Any]) -> Made:
     regimens, periods = labels["regimen"], labels["period"]
     on = (index["regimen"][:, None] == np.arange(len(regimens))).astype(float)
     since = (index["period"][:, None] >= np.arange(1, max(len(periods), 1))).astype(float)
-    arrays = {
+    arrays: dict[str, Array] = {
         "on_regimen": (("subject", "regimen"), on), "on_later_regimen": (("subject", "later_regimen"), on[:, 1:]),
         "since_period": (("subject", "later_period"), since),
     }  # fmt: skip
@@ -80,7 +81,7 @@ def encode_mortality(options: Mapping[str, Any], active: Sequence[str], on_arm: 
     shared = [] if how == "separate" else list(active)
     link = ["rate"] if how == "linked" else []
     n = len(on_arm)
-    arrays = {
+    arrays: dict[str, Array] = {
         "on_shared_arm": (("subject", "shared_arm"), on_arm[:, : len(shared)]),
         "on_separate_arm": (("subject", "separate_arm"), on_arm[:, : len(separate)]),
         "linked": (("subject", "hazard_link"), np.ones((n, len(link)))),

@@ -112,7 +112,7 @@ def simulated_als(
         died = dies < ends
         visits = visits[months[visit] <= np.where(died, dies, np.inf)[row]]
         in_weeks = 1 / months_per["weeks"]
-        subjects["event"] = np.where(died, "death", None)
+        subjects["event"] = ["death" if one else None for one in died]
         subjects["event_time"] = np.where(died, dies * in_weeks, np.nan)
         subjects["end_of_follow_up"] = np.where(died, np.nan, np.maximum(ends, 0) * in_weeks)
     truth = {

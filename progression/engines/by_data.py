@@ -63,7 +63,7 @@ class ByData:
         self.varying = [key for key in (f"{name}_{one}" for one in _VARYING) if key in read]
         known = {*self.by_subject, *self.varying, f"{name}_subject"}
         self.by_row = [key for key, dim in dims.items() if dim == f"{name}_row" and key not in known]
-        inputs = {read[key]: pt.vector(key, dtype=read[key].type.dtype) for key in self.varying}
+        inputs: dict[Any, Any] = {read[key]: pt.vector(key, dtype=read[key].type.dtype) for key in self.varying}
         (made,) = graph_replace([rows], inputs, strict=False)
         self._run = batched([rest.vector, *inputs.values()], [made])
         self._size = rest.size
