@@ -9,9 +9,11 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from progression.modeling import DEATH, Estimand, Facts, Prior, model
+from progression.outcomes import Outcome
 from progression_models import parts
-from progression_models.als_slope import ALSFRSR
 
+ALSFRSR = Outcome("alsfrsr", unit="points", label="ALSFRS-R total", lower=0, upper=48, integer=True,
+                  higher_is_better=True)  # fmt: skip
 ONE_RATIO = "treatment multiplies the decline of function and the hazard of death by one and the same ratio"
 NOBODY_DIED = parts.COMPARABLE + "; hypothetical: had nobody died or stopped"
 
