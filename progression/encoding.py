@@ -127,7 +127,10 @@ class Encoded:
         return replace(self, coords=coords, arrays=arrays, n_padded=n_padded)
 
     def on_grid(self, rows: xr.Dataset, months: Sequence[float]) -> xr.Dataset:
-        """Rows of `on_schedule` folded back: dims (..., subject, month, outcome), without `outcome` where there is one."""
+        """Rows of `on_schedule` folded back: dims (..., subject, month, outcome), without `outcome` where there is one.
+
+        Times to an event have dims (..., subject): months, infinite where it does not happen by the last month.
+        """
         folded = {}
         for block, members in self.blocks.items():
             names = [outcome.name for outcome in members]
@@ -138,6 +141,9 @@ class Encoded:
             made = xr.DataArray(array, dims=[*lead, "subject", "month", dim],
                                 coords={"subject": self.coords["subject"], "month": list(months), dim: names})  # fmt: skip
             folded[block] = made.isel({dim: 0}, drop=True) if len(names) == 1 else made
+        for name in self.events:
+            times = rows[name].rename({self.row_dim(name): "subject"}).assign_coords(subject=self.coords["subject"])
+            folded[name] = times.where(times < self.arrays[f"{name}_upper"][1], np.inf)
         return xr.Dataset(folded)
 
 

@@ -146,7 +146,9 @@ class Fit:
         Returns
         -------
         xarray.Dataset
-            One variable an observed variable of the model, dims (sample, subject, month[, outcome]).
+            One variable an observed variable of the model, dims (sample, subject, month[, outcome]); for times to an
+            event (sample, subject), months, infinite where it does not happen by the last month. Scores are had nobody
+            died: which of them lie after a death the times say.
 
         Raises
         ------

@@ -123,6 +123,17 @@ def test_check_looks_at_deaths(als_shared_fit):
     assert check.passed, check.problems
 
 
+def test_predicted_deaths_end_with_the_horizon_and_count_in_cafs(als_shared_fit):
+    predicted = als_shared_fit.predict([0, 5], new_patients={"control": 300, "treated": 300}, draws=40)
+    times = predicted["death"]
+    assert times.dims == ("sample", "subject") and (times.where(np.isfinite(times), 0) <= 5).all()
+    survival = pg.contrast(als_shared_fit, "survival", month=5).draws["survival"].mean(("chain", "draw"))
+    alive = np.isinf(times.to_numpy()).mean(axis=0).reshape(2, 300).mean(axis=1)
+    np.testing.assert_allclose(alive, survival, atol=0.04)
+    cafs = pg.predicted_cafs(als_shared_fit, month=5, draws=40)
+    assert cafs.deaths is not None and 0.05 < float(cafs.deaths.mean()) < 0.3 and "died by then" in repr(cafs)
+
+
 @pytest.fixture(scope="module")
 def als_shared_fit():
     cohort = pg.datasets.simulated_als(deaths_per_month=0.03, dropout_per_month=0.02, n=(50, 50), random_seed=3)
