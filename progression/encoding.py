@@ -97,12 +97,15 @@ class Encoded:
             arms = [arm for arm, count in new_patients.items() for _ in range(count)]
             n = n_padded = len(arms)
             coords["subject"] = [f"new {i + 1}" for i in range(n)]
-            known = {"on_arm": coords["active_arm"], "on_baseline_arm": coords["baseline_arm"]}
+            by_arm = {"active_arm", "baseline_arm", "shared_arm", "separate_arm"}
+            known = {name: coords[dims[1]] for name, (dims, _) in self.arrays.items() if dims[1:] and dims[1] in by_arm}
             for name, (dims, array) in self.arrays.items():
                 if dims[0] == "subject":
                     fresh = np.zeros((n, *array.shape[1:]))  # average covariates, nothing known of them or of an onset
                     if name in known:
                         fresh = np.array([[arm == one for one in known[name]] for arm in arms], float).reshape(n, -1)
+                    elif name == "linked":  # a clause that is in use or not, for everybody
+                        fresh = np.ones_like(fresh)
                     arrays[name] = (dims, fresh.reshape(n, *array.shape[1:]))
         for block, members in self.blocks.items():
             grid = np.array([(s, m, o) for s in range(n) for m in months for o in range(len(members))], float)
