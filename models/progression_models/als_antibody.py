@@ -24,21 +24,14 @@ ONSET = (
 POLICY = ONSET + "; antibodies as they come in a population like this one; hypothetical: had nobody died or stopped"
 
 NEVER = 1200.0  # months, for an onset that never comes: later than any visit, and finite for those who take means
-_LOG_LOG_2 = float(np.log(np.log(2)))
+_LOG_2 = float(np.log(2))
 
 # Time to onset among those who convert: Weibull, S(t) = 2 ** -((t / median) ** shape), H = -log S its cumulative hazard.
 
 
 def cumulative_hazard(month: Any, median: Any, shape: Any) -> Any:
-    """H(month), 0 at 0; kept within exp(60), where its derivatives still are numbers."""
-    log = _LOG_LOG_2 + shape * (pt.log(pt.maximum(month, 1e-9)) - pt.log(median))
-    return pt.switch(pt.gt(month, 0), pt.exp(pt.clip(log, -80, 60)), 0.0)
-
-
-def time_of(hazard: Any, median: Any, shape: Any) -> Any:
-    """The month at which the cumulative hazard is `hazard`, at most NEVER."""
-    log = pt.log(median) + (pt.log(pt.maximum(hazard, 1e-35)) - _LOG_LOG_2) / shape
-    return pt.exp(pt.minimum(log, np.log(NEVER)))
+    """H(month); the floor, far below a second, keeps derivatives finite at 0."""
+    return _LOG_2 * (pt.maximum(month, 1e-15) / median) ** shape
 
 
 def onset_within(quantile: Any, data: Any, converting: Any, median: Any, shape: Any) -> Any:
@@ -48,13 +41,11 @@ def onset_within(quantile: Any, data: Any, converting: Any, median: Any, shape: 
     converts are used up: ``S(onset) / S(lower) = 1 - quantile * fall``, and never where that is below 0.
     """
     start, end = (cumulative_hazard(month, median, shape) for month in (data.onset_lower, data.onset_upper))
-    left = pt.exp(pt.minimum(start, 60))  # 1 / S(lower)
-    fall = pt.switch(
-        data.onset_seen, -pt.expm1(start - pt.maximum(end, start)), 1 + (1 - converting) / converting * left
-    )
-    rest = 1 - quantile * fall
-    month = time_of(start - pt.log(pt.maximum(rest, 1e-30)), median, shape)
-    return pt.switch(pt.gt(rest, 0), month, NEVER)
+    unseen = 1 + (1 - converting) / converting * pt.exp(pt.minimum(start, 60))
+    gone = quantile * pt.switch(data.onset_seen, -pt.expm1(start - pt.maximum(end, start)), unseen)
+    hazard = start - pt.log1p(-pt.minimum(gone, 1 - 1e-15))
+    month = pt.minimum(median * (hazard / _LOG_2) ** (1 / shape), NEVER)
+    return pt.switch(pt.lt(gone, 1), month, NEVER)
 
 
 def onset_log_likelihood(data: Any, converting: Any, median: Any, shape: Any) -> Any:
@@ -162,7 +153,7 @@ def share_converted(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.
     padded=True,
     generic=True,
     sampling={"target_accept": 0.9},
-    engine="marginal",
+    engine="nuts",  # the latent mixes well; the marginal engine repeats every patient once a node, and takes longer
     grid={"onset_raw": 4},
 )  # fmt: skip
 def als_antibody(data: Any, prior: Any) -> None:
@@ -188,25 +179,23 @@ def als_antibody(data: Any, prior: Any) -> None:
     before = none + parts.linear(data.on_arm, effect_before)
     after = none + parts.linear(data.on_arm, effect_after)
 
-    def gained(month: Any, of: Any = slice(None)) -> Any:  # what treatment has brought by a month
-        since = pm.math.maximum(month, 0)
-        without = pm.math.minimum(since, onset[of])
-        return before[of] * without + after[of] * (since - without)
-
-    # What treatment brings is taken out of a subject's own statistics, about; they only choose coordinates.
+    # A subject's own slope holds what treatment brought, about; taken out, it chooses the coordinates to sample in.
     last = pm.math.maximum(2 * score.mean_month, 0.1)
+    brought = after + (before - after) * pm.math.minimum(onset / last, 1)
     expected_slope = mean_slope + parts.linear(data.covariates, slope_coefficient)
-    slope = parts.subject_effect("slope", expected_slope, sd_slope, estimate=score.slope - gained(last) / last,
+    slope = parts.subject_effect("slope", expected_slope, sd_slope, estimate=score.slope - brought,
                                  precision=score.sxx / sd_residual**2)  # fmt: skip
     slope = pm.Deterministic("slope", slope, dims="subject")
 
     expected_level = (mean_level + parts.linear(data.on_baseline_arm, level_difference)
                       + parts.linear(data.covariates, level_coefficient))  # fmt: skip
     given_slope = expected_level + correlation * sd_level / sd_slope * (slope - expected_slope)
-    estimate = score.mean - slope * score.mean_month - gained(score.mean_month)
     level = parts.subject_effect("level", given_slope, sd_level * pm.math.sqrt(1 - correlation**2),
-                                 estimate=estimate, precision=score.n / sd_residual**2)  # fmt: skip
+                                 estimate=score.mean - (slope + brought) * score.mean_month,
+                                 precision=score.n / sd_residual**2)  # fmt: skip
     level = pm.Deterministic("level", level, dims="subject")
 
-    expected = level[score.subject] + slope[score.subject] * score.month + gained(score.month, score.subject)
-    pm.Normal("score", expected, sd_residual, observed=score.value, dims="score_row")
+    i, since = score.subject, pm.math.maximum(score.month, 0)
+    without = pm.math.minimum(since, onset[i])
+    gained = before[i] * without + after[i] * (since - without)
+    pm.Normal("score", level[i] + slope[i] * score.month + gained, sd_residual, observed=score.value, dims="score_row")
