@@ -1,13 +1,13 @@
 # Every target sets up what it needs in .venv by itself; see scripts/setup-env.sh.
 #   make test PYTHON=/path/to/python3.12      use this Python
-#   make test PYTEST_ARGS="-n 2 -k cohort"    hand options on to pytest
+#   make test PYTEST_ARGS="-k cohort"         hand other options to pytest than those below
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint docs bench clean
 
 SETUP := sh scripts/setup-env.sh
 BIN := .venv/bin
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 # Plots go to files, on machines without a screen too.
 export MPLBACKEND ?= Agg

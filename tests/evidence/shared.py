@@ -29,6 +29,7 @@ from tests import simulators
 from tests.evidence import sources
 
 RESULT = Path(__file__).parent / "shared.json"
+PAGE = Path(__file__).parents[2] / "docs" / "_static" / "evidence_shared.md"
 ARMS = {"control": 164, "treated": 126}
 DRR, RATE = 1.02 / 1.05, 1.05
 MONTHS = np.arange(0, 25, 4) * 12 / 52
@@ -74,6 +75,28 @@ def expected(hits: int, n: int, level: float) -> bool:
     return bool(low <= hits <= high)
 
 
+def in_words(facts: dict[str, Any]) -> str:
+    """The result as a table for the page of the model."""
+    published = facts["published"]
+    lines = [
+        "<!-- made by python -m tests.evidence.shared: do not edit -->", "",
+        f"*{facts['made']}: {facts['results']['default']['trials']} SIMULATED trials, 126 treated and 164 control patients, "
+        f"true DRR {facts['truth']:.3f}.*", "",
+        "| priors | mean posterior SD of the DRR | mean 95 % interval | bias (its error) | SD of the estimates | "
+        + " | ".join(f"{level:.0%} intervals that cover" for level in LEVELS) + " |",
+        "| --- " + "| ---: " * (4 + len(LEVELS)) + "|",
+    ]  # fmt: skip
+    for name, one in facts["results"].items():
+        share = " | ".join(f"{hits / one['trials']:.1%}" for hits in one["covered"].values())
+        low, high = one["mean_interval"]
+        lines.append(f"| {name} | {one['mean_sd']:.3f} | {low:.2f} to {high:.2f} | {one['bias']:+.3f} ({one['bias_error']:.3f}) | "
+                     f"{one['sd_of_means']:.3f} | {share} |")  # fmt: skip
+    lines += ["", f"Published for the trial itself: DRR {published['drr']} ({published['lower']} to {published['upper']}), and slopes "
+              f"with a posterior SD of {published['slope_sd']}; here {facts['results']['healey']['slope_sd']['control']:.3f} and "
+              f"{facts['results']['healey']['slope_sd']['treated']:.3f}."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the result; 0 if coverage is nominal under the default priors and those of the plan."""
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.shared", description=__doc__)
@@ -87,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
              "published": PUBLISHED, "sources": sources.sources("als_shared", "marginal"),
              "versions": sources.versions(), "results": found}  # fmt: skip
     write_atomically(given.out, (json.dumps(facts, indent=1) + "\n").encode())
+    if given.out == RESULT:
+        write_atomically(PAGE, in_words(facts).encode())
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     good = all(expected(hits, one["trials"], float(level.rstrip("%")) / 100)
                for one in found.values() for level, hits in one["covered"].items())  # fmt: skip
