@@ -54,9 +54,7 @@ def ready(model, cohort, *, priors=None, options=None):
     program = Program(model, model.with_priors(priors), encoded)
     assert isinstance(program.inner, ClosedForm)
     arrays, n, inner = program.arrays(encoded), encoded.n_subjects, program.inner
-    names = [block.name for block in inner.form.blocks]
-    rows = inner.rows(arrays, n, [encoded.arrays[f"{name}_subject"][1] for name in names],
-                      [encoded.arrays[f"{name}_value"][1][None].astype(float) for name in names])  # fmt: skip
+    rows = inner.rows(arrays, encoded)
     own, plain = inner.cells(arrays, n, rows, every=True), inner.cells(program.coordinates(arrays), n, rows)
     return SimpleNamespace(
         program=program, encoded=encoded, inner=inner, arrays=arrays, n=n, rows=rows, own=own, plain=plain
@@ -224,7 +222,7 @@ def test_many_data_sets_of_one_design_are_each_what_they_are_alone():
     values = y + rng.normal(0, 2, (5, len(y)))
     values[1:][rng.random((4, len(y))) < 0.3] = np.nan
     values[2, subject == 3] = np.nan  # a patient of whom nothing is known
-    rows = made.inner.rows(made.arrays, made.n, [subject], [values])
+    rows = made.inner.rows(made.arrays, made.encoded, {"score": values})
     cells = made.inner.cells(made.program.coordinates(made.arrays), made.n, rows)
     x = np.random.default_rng(6).normal(0, 0.6, (5, 3, 4))
     together, _ = made.inner.log_density(cells, x)
