@@ -196,10 +196,45 @@ def antibody_idea():
     return figure
 
 
+def answers(fit):
+    """Shares of the answers to three items, as seen and as the model has them for new patients, by month and arm."""
+    chosen = ("speech", "walking", "respiratory_insufficiency")
+    months = sorted(fit.cohort.visits["month"].unique())
+    per_arm = dict.fromkeys(fit.cohort.arms, 400)
+    predicted = fit.predict(months, new_patients=per_arm, draws=200)["items"]
+    figure = style.new_figure(
+        3.6, fit, "als_items: share of patients with at least 1, 2, 3, 4 points in an item, by month"
+    )
+    for axes, name in zip(figure.subplots(1, len(chosen), sharey=True), chosen, strict=True):
+        style.tidy(axes, grid="y").set_title(name.replace("_", " "), size=style.MEDIUM, loc="left")
+        axes.set_xlabel("months", size=style.SMALL)
+        for number, arm in enumerate(fit.cohort.arms):
+            own = fit.cohort.visits[fit.cohort.visits["subject"].map(fit.cohort.subjects["arm"]) == arm]
+            new = predicted.sel(outcome=name).isel(subject=slice(400 * number, 400 * (number + 1)))
+            for least in (1, 2, 3, 4):
+                seen = [(own.loc[own["month"] == month, name] >= least).mean() for month in months]
+                share = (new >= least).mean([dim for dim in new.dims if dim != "month"])
+                axes.plot(months, share, color=style.ARM_COLOURS[number], linewidth=1.4)
+                axes.plot(months, seen, "o", color=style.ARM_COLOURS[number], markersize=3.5, alpha=0.7)
+            axes.plot(
+                [], [], "o-", color=style.ARM_COLOURS[number], markersize=3.5, label=f"{arm}: observed, predicted"
+            )
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=style.SMALL
+    )
+    return figure
+
+
+PICTURES = {"als_items": answers}  # twelve panels of crossing lines would show nothing
+
+
 def main() -> None:
     for name, cohort in COHORTS.items():
         fit = pg.fit(name, cohort(), random_seed=1, progressbar=False, strict=True)
-        for figure, ending in ((plots.trajectories(fit), ""), (plots.forest(pg.contrast(fit)), "_forest")):
+        for figure, ending in (
+            (PICTURES.get(name, plots.trajectories)(fit), ""),
+            (plots.forest(pg.contrast(fit)), "_forest"),
+        ):
             figure.savefig(STATIC / f"{name}{ending}.png", dpi=150, metadata={"Software": None})
     ranks = plots.ranks(pg.cafs(trial_with_deaths(), month=6))
     ranks.savefig(STATIC / "cafs.png", dpi=150, metadata={"Software": None})

@@ -21,19 +21,19 @@ ITEMS = tuple(
 
 def total(posterior: xr.Dataset) -> Any:
     """Expected total score in points, as a function of the latent: the sum over items and steps of P(item >= step)."""
-    second = posterior["second_cutpoint"]
-    third = second + posterior["third_gap"]
-    cutpoints = (second - posterior["second_gap"], second, third, third + posterior["fourth_gap"])
+    third = posterior["third_cutpoint"]
+    second = third - posterior["second_gap"]
+    cutpoints = (second - posterior["first_gap"], second, third, third + posterior["third_gap"])
     return lambda latent: sum((1 / (1 + parts.exp(cut - latent))).sum("outcome") for cut in cutpoints)
 
 
 @model(
     observes={"items": ITEMS},
     priors={
-        "second_cutpoint": Prior("Normal", mu=-2, sigma=2),
+        "third_cutpoint": Prior("Normal", mu=-1, sigma=2),
+        "first_gap": Prior("LogNormal", mu=0, sigma=0.7),
         "second_gap": Prior("LogNormal", mu=0, sigma=0.7),
         "third_gap": Prior("LogNormal", mu=0, sigma=0.7),
-        "fourth_gap": Prior("LogNormal", mu=0, sigma=0.7),
         "level_difference": Prior("Normal", mu=0, sigma=0.7),
         "level_coefficient": Prior("Normal", mu=0, sigma=0.5),
         "sd_level": Prior("HalfNormal", sigma=1.5),
@@ -49,7 +49,7 @@ def total(posterior: xr.Dataset) -> Any:
     needs=("follow_up", "bounded"),
     options={"baseline": "auto", "covariates": ()},
     padded=True,
-    sampling={"target_accept": 0.9},
+    sampling={"target_accept": 0.8},
 )  # fmt: skip
 def als_items(data: Any, prior: Any) -> None:
     """Ordered logistic items, a random level and slope of one latent function for each patient; treatment changes the slope."""
@@ -61,10 +61,10 @@ def als_items(data: Any, prior: Any) -> None:
     slope_coefficient = prior("slope_coefficient", dims="covariate")
     correlation = prior("correlation")
 
-    second = prior("second_cutpoint", dims="outcome")  # the latent at which an item is as likely below 2 as not
-    first = second - prior("second_gap", dims="outcome")
-    third = second + prior("third_gap", dims="outcome")
-    fourth = third + prior("fourth_gap", dims="outcome")
+    third = prior("third_cutpoint", dims="outcome")  # the latent at which an item is as likely below 3 as not
+    second = third - prior("second_gap", dims="outcome")
+    first = second - prior("first_gap", dims="outcome")
+    fourth = third + prior("third_gap", dims="outcome")
     cutpoints = pt.stack([first, second, third, fourth], axis=1)  # (outcome, step)
 
     items = data.items
