@@ -175,13 +175,13 @@ def als_antibody(data: Any, prior: Any) -> None:
     pm.Potential("onset_intervals", onset_log_likelihood(data, *to_onset).sum())
 
     score = data.score
-    none = pt.zeros_like(onset)
-    before = none + parts.linear(data.on_arm, effect_before)
-    after = none + parts.linear(data.on_arm, effect_after)
+    before = pt.zeros_like(onset) + parts.linear(data.on_arm, effect_before)
+    change = parts.linear(data.on_arm, effect_after) - before  # of the effect, at the onset
 
-    # A subject's own slope holds what treatment brought, about; taken out, it chooses the coordinates to sample in.
-    last = pm.math.maximum(2 * score.mean_month, 0.1)
-    brought = after + (before - after) * pm.math.minimum(onset / last, 1)
+    # What treatment brought is in a subject's own statistics. Taken out of them, as least squares over evenly spaced
+    # visits would find it, it chooses the coordinates to sample in and nothing else.
+    share = 1 - pm.math.minimum(onset / pm.math.maximum(2 * score.mean_month, 0.1), 1)  # of the visits, after the onset
+    brought = before + change * share**2 * (3 - 2 * share)
     expected_slope = mean_slope + parts.linear(data.covariates, slope_coefficient)
     slope = parts.subject_effect("slope", expected_slope, sd_slope, estimate=score.slope - brought,
                                  precision=score.sxx / sd_residual**2)  # fmt: skip
@@ -191,11 +191,10 @@ def als_antibody(data: Any, prior: Any) -> None:
                       + parts.linear(data.covariates, level_coefficient))  # fmt: skip
     given_slope = expected_level + correlation * sd_level / sd_slope * (slope - expected_slope)
     level = parts.subject_effect("level", given_slope, sd_level * pm.math.sqrt(1 - correlation**2),
-                                 estimate=score.mean - (slope + brought) * score.mean_month,
+                                 estimate=score.mean - (slope + before + change * share**2) * score.mean_month,
                                  precision=score.n / sd_residual**2)  # fmt: skip
     level = pm.Deterministic("level", level, dims="subject")
 
-    i, since = score.subject, pm.math.maximum(score.month, 0)
-    without = pm.math.minimum(since, onset[i])
-    gained = before[i] * without + after[i] * (since - without)
+    i, since_onset = score.subject, pm.math.maximum(score.month - onset[score.subject], 0)
+    gained = before[i] * pm.math.maximum(score.month, 0) + change[i] * since_onset
     pm.Normal("score", level[i] + slope[i] * score.month + gained, sd_residual, observed=score.value, dims="score_row")
