@@ -134,7 +134,7 @@ def slice_of_active(facts: Facts) -> slice:
     engine="marginal",
 )  # fmt: skip
 def als_shared(data: Any, prior: Any) -> None:
-    """Function and survival: each patient's own rate of loss and the hazard of death, times one disease rate ratio."""
+    """Function and survival: one disease rate ratio on the rate of loss of every patient and on the hazard of death."""
     mean_level, sd_level = prior("mean_level"), prior("sd_level")
     level_difference = prior("level_difference", dims="baseline_arm")  # of length zero: a common baseline
     level_regimen = prior("level_regimen", dims="later_regimen")
