@@ -48,6 +48,12 @@ def truth(kind: str, index: int) -> dict[str, float]:
     return {"effect_before": float(before), "effect_after": float(after)}
 
 
+def asked(at: dict[str, float]) -> dict[str, float]:
+    """The value of each estimand where the effects are these."""
+    before, after = at["effect_before"], at["effect_after"]
+    return dict(zip(ASKED, (before, after, after - before), strict=True))
+
+
 def table(kind: str, index: int) -> pd.DataFrame:
     """Visits of one simulated trial, with the intervals of onset and, in the column `onset`, their truth."""
     tests = range(0, 13, 1 if kind == "coverage" else 3)
@@ -76,9 +82,7 @@ def analyse(visits: pd.DataFrame, at: dict[str, float], seed: int, *, wide: bool
         warnings.simplefilter("ignore")
         found = pg.fit_many("als_antibody", [cohort(visits)], priors=priors, estimands=list(ASKED), draws=draws,
                             random_seed=seed, progressbar=False)  # fmt: skip
-    wanted = dict(
-        zip(ASKED, (at["effect_before"], at["effect_after"], at["effect_after"] - at["effect_before"]), strict=True)
-    )
+    wanted = asked(at)
     own = {name: found.draws[name].to_numpy().ravel() for name in ASKED}
     state = found.diagnostics.iloc[0]
     return {
