@@ -127,6 +127,10 @@ def work(kind: str, index: int, folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def works(jobs: Sequence[tuple[str, int]], folder: Path) -> list[dict[str, Any]]:
+    return [work(*job, folder) for job in jobs]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not done; write the result if nothing is missing."""
     from joblib import Parallel, delayed
@@ -140,7 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = given.work / sources.code_hash(sources.page("als_antibody"))  # nothing old is taken for new
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, k) for kind in given.only for k in range(min(given.trials or SETS[kind], SETS[kind]))]
-    found = Parallel(n_jobs=given.workers)(delayed(work)(*job, folder) for job in jobs)
+    shares = [
+        jobs[i :: given.workers] for i in range(given.workers)
+    ]  # one task a worker, which keeps its compiled program
+    done = Parallel(n_jobs=given.workers)(delayed(works)(share, folder) for share in shares)
+    found = [done[i % given.workers][i // given.workers] for i in range(len(jobs))]
     sets = {kind: [x for (k, _), x in zip(jobs, found, strict=True) if k == kind] for kind in given.only}
     result = {kind: {"trials": len(own), **summary(own)} for kind, own in sets.items()}
     print(json.dumps(result, indent=1))
