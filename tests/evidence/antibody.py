@@ -48,6 +48,12 @@ def truth(kind: str, index: int) -> dict[str, float]:
     return {"effect_before": float(before), "effect_after": float(after)}
 
 
+def asked(at: dict[str, float]) -> dict[str, float]:
+    """The value of each estimand where the effects are these."""
+    before, after = at["effect_before"], at["effect_after"]
+    return dict(zip(ASKED, (before, after, after - before), strict=True))
+
+
 def table(kind: str, index: int) -> pd.DataFrame:
     """Visits of one simulated trial, with the intervals of onset and, in the column `onset`, their truth."""
     tests = range(0, 13, 1 if kind == "coverage" else 3)
@@ -76,9 +82,7 @@ def analyse(visits: pd.DataFrame, at: dict[str, float], seed: int, *, wide: bool
         warnings.simplefilter("ignore")
         found = pg.fit_many("als_antibody", [cohort(visits)], priors=priors, estimands=list(ASKED), draws=draws,
                             random_seed=seed, progressbar=False)  # fmt: skip
-    wanted = dict(
-        zip(ASKED, (at["effect_before"], at["effect_after"], at["effect_after"] - at["effect_before"]), strict=True)
-    )
+    wanted = asked(at)
     own = {name: found.draws[name].to_numpy().ravel() for name in ASKED}
     state = found.diagnostics.iloc[0]
     return {
@@ -123,6 +127,10 @@ def work(kind: str, index: int, folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def works(jobs: Sequence[tuple[str, int]], folder: Path) -> list[dict[str, Any]]:
+    return [work(*job, folder) for job in jobs]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not done; write the result if nothing is missing."""
     from joblib import Parallel, delayed
@@ -136,7 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = given.work / sources.code_hash(sources.page("als_antibody"))  # nothing old is taken for new
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, k) for kind in given.only for k in range(min(given.trials or SETS[kind], SETS[kind]))]
-    found = Parallel(n_jobs=given.workers)(delayed(work)(*job, folder) for job in jobs)
+    shares = [
+        jobs[i :: given.workers] for i in range(given.workers)
+    ]  # one task a worker, which keeps its compiled program
+    done = Parallel(n_jobs=given.workers)(delayed(works)(share, folder) for share in shares)
+    found = [done[i % given.workers][i // given.workers] for i in range(len(jobs))]
     sets = {kind: [x for (k, _), x in zip(jobs, found, strict=True) if k == kind] for kind in given.only}
     result = {kind: {"trials": len(own), **summary(own)} for kind, own in sets.items()}
     print(json.dumps(result, indent=1))
