@@ -90,7 +90,7 @@ def test_priors_imply_plausible_slopes():
 
 @pytest.mark.slow
 def test_finds_the_effect_in_points_a_month(real_fit):
-    fit = real_fit("als_items", cohort(table(40)), draws=700)
+    fit = real_fit("als_items", cohort(table(40)), draws=2000, tune=1000)  # 55 parameters take more draws
     assert not fit.problems
     of = {e: simulators.mean_items_score(6, **(TRUTH | {"mean_slope": TRUTH["mean_slope"] + e})) for e in (0, 0.1)}
     found = pg.contrast(fit, month=6)
