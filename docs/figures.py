@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from scipy import special
 
 import progression as pg
-from progression import plots
+from progression import plots, time_course
+from progression.curvature import EVERYBODY, bends
 from progression.encoding import encode
 from progression.engines import importance, prepared
 from progression.plots import style
@@ -79,6 +80,51 @@ def trial_with_deaths():
     )
     return pg.Cohort.from_table(visits, subjects, time_unit="months", outcomes=[outcome], arms=["placebo", "active"],
                                 allocation="randomised", provenance="simulated", name="simulated ALS trial with deaths")  # fmt: skip
+
+
+def bent_course():
+    """Straight and bent fits of a trial whose decline slows down, and what the check of curvature sees in each."""
+    rng, n, months = np.random.default_rng(4), 120, np.arange(0, 13, 1.5)
+    treated = np.arange(n) % 2
+    level, slope = 40 + 4 * rng.normal(size=n), -1.1 + 0.45 * rng.normal(size=n) + 0.3 * treated
+    score = level[:, None] + slope[:, None] * months + 0.06 * months * (months - 12) + 1.8 * rng.normal(size=(n, 9))
+    seen = cohort(treated, months, alsfrsr=score)
+    fits = {"straight": pg.fit("als_slope", seen, random_seed=1, progressbar=False)}
+    fits["spline"] = pg.fit("als_slope", seen, options={"time_course": "spline"}, random_seed=1, progressbar=False)
+    looks = {"straight": (0, (4, 2)), "spline": "-"}
+    figure = style.new_figure(3.6, fits["spline"], "A decline that slows down, with a straight and with a bent course")
+    left, right = (style.tidy(axes, grid="both") for axes in figure.subplots(1, 2, width_ratios=[3, 2]))
+    left.set_title("mean ALSFRS-R by arm, and the mean course of each fit", size=style.MEDIUM, loc="left")
+    fine = np.linspace(0, 12, 97)
+    for i, arm in enumerate(seen.arms):
+        left.plot(
+            months, score[treated == i].mean(axis=0), "o", ms=4.5, color=style.ARM_COLOURS[i], label=f"{arm}, observed"
+        )
+        for name, fit in fits.items():
+            mean = fit.posterior.mean(("chain", "draw"))
+            effect = float(mean["slope_effect"].sum()) if i else 0.0
+            bend = time_course.course(fine, fit.encoded().coords["knot"], 12.0) @ mean["bend"].to_numpy()
+            line = float(mean["mean_level"]) + (float(mean["mean_slope"]) + effect) * fine + bend
+            left.plot(
+                fine, line, color=style.ARM_COLOURS[i], linewidth=1.6, linestyle=looks[name], label=f"{arm}, {name}"
+            )
+    left.set(xlabel="months", ylabel="ALSFRS-R, points", xticks=range(0, 13, 3))
+    left.legend(frameon=False, fontsize=style.SMALL, loc="upper right")
+    right.set_title("curvature within patients", size=style.MEDIUM, loc="left")
+    for name, fit in fits.items():
+        bend = next(one for one in bends(fit.encoded(), dict(seen.subjects["arm"])) if one.arm == EVERYBODY)
+        drawn = bend.statistic(
+            fit.with_posterior_predictive().idata["posterior_predictive"]["score"].to_numpy()
+        ).ravel()
+        right.hist(
+            drawn, bins=30, histtype="step", color=style.INK, linestyle=looks[name], linewidth=1.4, label=f"{name} fit"
+        )
+    right.axvline(
+        bend.statistic(fit.encoded().arrays["score_value"][1]), color=style.MARKED, linewidth=1.8, label="observed"
+    )
+    right.set(xlabel="points/month²", yticks=[])
+    right.legend(frameon=False, fontsize=style.SMALL, loc="upper center")
+    return figure
 
 
 def engines_idea():
@@ -238,6 +284,7 @@ def main() -> None:
             figure.savefig(STATIC / f"{name}{ending}.png", dpi=150, metadata={"Software": None})
     ranks = plots.ranks(pg.cafs(trial_with_deaths(), month=6))
     ranks.savefig(STATIC / "cafs.png", dpi=150, metadata={"Software": None})
+    bent_course().savefig(STATIC / "time_course.png", dpi=150, metadata={"Software": None})
     antibody_idea().savefig(STATIC / "als_antibody.png", dpi=150, metadata={"Software": None})
     pilot = pg.fit(
         "als_antibody", pg.datasets.als_anakinra(direction="none"), random_seed=1, progressbar=False, strict=True

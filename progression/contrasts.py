@@ -76,6 +76,7 @@ class Contrast:
                 "control": cohort.arms[0],
                 "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
                 "visit": self._visit(known.get("followup_visit", 0.0)),
+                "window": self.window(),
             }
             fields |= {name: value for name, value in {**known, **self.at}.items() if name not in ("chain", "draw")}
             words[index] = estimand.label.format_map(fields)
@@ -85,6 +86,11 @@ class Contrast:
         """A visit in the unit the user's table had: "week 4"."""
         unit = self.fit.cohort.time_unit
         return f"{unit.removesuffix('s')} {month / months_per[unit]:.3g}"
+
+    def window(self) -> str:
+        """Over which months a slope is an average, where the course may bend in them."""
+        end = self.fit.encoded().coords.get("window")
+        return f", average of months 0 to {end[0]:.3g}" if end else ""
 
     def assumptions(self) -> tuple[str, ...]:
         """What the comparisons rest on, each named once; for historical controls that they are pooled."""

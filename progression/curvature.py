@@ -97,6 +97,11 @@ def advice(encoded: Encoded, arm_of: Mapping[str, str], table: pd.DataFrame, mod
     """What the failed rows of curvature mean and what to do, one text an outcome."""
     failed = table[(table["statistic"] == CURVATURE) & ~table["ok"].astype(bool)] if len(table) else table
     texts: dict[str, list[str]] = {}
+    bending = (
+        'options={"time_course": "spline"}'
+        if encoded.coords.get("knot") == []
+        else "a model with a time course that may bend"
+    )
     for one in bends(encoded, arm_of):
         row = failed[(failed["outcome"] == one.outcome.name) & (failed["arm"] == one.arm)] if len(failed) else failed
         if len(row):
@@ -104,7 +109,7 @@ def advice(encoded: Encoded, arm_of: Mapping[str, str], table: pd.DataFrame, mod
             texts.setdefault(one.outcome.name, []).append(f"in {one.arm} {said}")
     return [
         f"the course of {name} bends otherwise than {model} says ({'; '.join(found)}): read a slope as the average over the "
-        "months seen and do not extrapolate, or fit a model with a time course that may bend; scores near the floor and "
+        f"months seen and do not extrapolate, or fit with {bending}; scores near the floor and "
         "drop-out that depends on the score bend a course too"
         for name, found in texts.items()
     ]

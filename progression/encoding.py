@@ -18,6 +18,7 @@ from progression.matching import check_options, choose_outcomes, covariate_names
 from progression.modeling import Model
 from progression.onsets import TESTED, onset_arrays
 from progression.outcomes import Outcome
+from progression.time_course import course, place_knots
 
 Array = tuple[tuple[str, ...], np.ndarray]
 
@@ -123,11 +124,18 @@ class Encoded:
                 rows["visit"] = np.abs(grid[:, 1][:, None] - planned).argmin(axis=1).astype(np.int64)
             coords[f"{block}_row"] = list(range(len(grid)))
             arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
+            arrays |= self._course(block, rows["month"])
         for name in self.events:  # followed to the last of these months
             own = unsigned(np.full(n, -float(max(months))), np.arange(n), float(max(months)))
             coords[f"{name}_row"] = list(range(n))
             arrays |= {f"{name}_{key}": ((f"{name}_row",), column) for key, column in own.items()}
         return replace(self, coords=coords, arrays=arrays, n_padded=n_padded)
+
+    def _course(self, block: str, months: np.ndarray) -> dict[str, Array]:
+        if f"{block}_course" not in self.arrays:
+            return {}
+        end = float(self.arrays["course_end"][1].sum())
+        return {f"{block}_course": ((f"{block}_row", "knot"), course(months, self.coords["knot"], end))}
 
     def on_grid(self, rows: xr.Dataset, months: Sequence[float]) -> xr.Dataset:
         """Rows of `on_schedule` folded back: dims (..., subject, month, outcome), without `outcome` where there is one.
@@ -228,11 +236,19 @@ def encode(
         coords["visit"] = list(dict.fromkeys(timetable.sort_values()))
         coords["followup_visit"] = coords["visit"][1:]
     position = {subject: i for i, subject in enumerate(subjects.index)}
+    bends = "time_course" in chosen
+    if bends:
+        seen = visits.loc[visits[[outcome.name for outcome in used]].notna().any(axis=1), "month"].to_numpy(float)
+        coords["knot"], coords["window"] = place_knots(chosen["time_course"], seen)
+        arrays["course_end"] = (("window",), np.array(coords["window"], float))
     for block, members in blocks.items():
         coords[outcome_dim(blocks, block)] = [outcome.name for outcome in members]
         rows = _rows(visits, members, position, timetable)
         coords[f"{block}_row"] = list(range(len(rows["month"])))
         arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
+        if bends:
+            bent = course(rows["month"], coords["knot"], sum(coords["window"]))
+            arrays[f"{block}_course"] = ((f"{block}_row", "knot"), bent)
         # By what the program was written for: one outcome of a model of two still has its dim.
         dims = ("subject",) if len(model.observes[block]) == 1 else ("subject", outcome_dim(blocks, block))
         own = statistics_by_subject(rows, n, len(members))

@@ -14,8 +14,9 @@ from progression.event_times import DEATH
 from progression.faults import Fault, SettingError, setting_fault, suggest
 from progression.outcomes import Outcome
 from progression.priors import Prior, SupportsPyMC
+from progression.time_course import course
 
-__all__ = ["DEATH", "Estimand", "Facts", "Model", "Outcome", "Prior", "SupportsPyMC", "model", "prior_names"]
+__all__ = ["DEATH", "Estimand", "Facts", "Model", "Outcome", "Prior", "SupportsPyMC", "course", "model", "prior_names"]
 
 Program = Callable[[Any, Any], Any]
 
@@ -136,7 +137,7 @@ class Model:
         seen = [*(o.name for o in self.outcomes), *(f"time to {name}" for name in self.events)]
         lines = [f"Model {self.name}: {self.title}", f"  observes   {', '.join(seen)}"]
         lines += [f"  prior      {name} ~ {prior!r}" for name, prior in self.priors.items()]
-        lines += [f"  estimand   {e.name}: {e.label}" for e in self.estimands]
+        lines += [f"  estimand   {e.name}: {e.label.replace('{window}', '')}" for e in self.estimands]
         lines += [f"  option     {name} = {value!r}" for name, value in self.options.items()]
         return "\n".join([*lines, f"  reference  {self.reference}"])
 

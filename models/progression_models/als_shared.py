@@ -35,7 +35,8 @@ def slope_difference(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
 
 
 def change_difference(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    return slope_difference(posterior, facts) * month
+    control = parts.bend_at(posterior, facts, month) - posterior["mean_rate"] * month
+    return control * (posterior["rate_ratio"] - 1)
 
 
 def hazard_ratio(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
@@ -78,6 +79,7 @@ def slice_of_active(facts: Facts) -> slice:
         "period_raw": Prior("Normal", mu=0, sigma=1),
         "sd_period": Prior("HalfNormal", sigma=0.1),
         "sd_residual": Prior("LogNormal", mu=0.6, sigma=0.5),
+        "bend": Prior("Normal", mu=0, sigma=2),
         "hazard": Prior("LogNormal", mu=-4.6, sigma=1),
         "hazard_ratio": Prior("LogNormal", mu=0, sigma=0.5),
         "hazard_by_rate": Prior("Normal", mu=0, sigma=1),
@@ -102,7 +104,7 @@ def slice_of_active(facts: Facts) -> slice:
                  benefit="lower", population="conditional", assumption=f"{parts.COMPARABLE}; {ONE_RATIO}",
                  inverse=lambda value, parameters: {"rate_ratio": value}),
         Estimand("slope_difference", slope_difference, over=("active_arm",), requires="control", unit="{unit}/month",
-                 label="slope, {arm} minus {control}, {unit}/month, positive = slower decline", scale="difference",
+                 label="slope, {arm} minus {control}{window}, {unit}/month, positive = slower decline", scale="difference",
                  reference="control arm", null=0.0, benefit="higher", population="population-averaged",
                  assumption=parts.COMPARABLE,
                  inverse=lambda value, parameters: {"rate_ratio": 1 - value / parameters["mean_rate"]}),
@@ -118,7 +120,7 @@ def slice_of_active(facts: Facts) -> slice:
                  label="share alive at month {month:g}, {arm} minus {control}, proportion, positive = more alive",
                  unit="proportion", scale="difference", reference="control arm", null=0.0, benefit="higher",
                  population="population-averaged", assumption=parts.COMPARABLE),
-        Estimand("slope", slope, over=("arm",), label="slope in {arm}, {unit}/month, negative = decline",
+        Estimand("slope", slope, over=("arm",), label="slope in {arm}{window}, {unit}/month, negative = decline",
                  unit="{unit}/month", scale="direct", reference="none", null=None, benefit="higher",
                  population="population-averaged"),
         Estimand("survival", survival, over=("arm",), at={"month": 6.0}, unit="proportion", scale="direct",
@@ -128,7 +130,8 @@ def slice_of_active(facts: Facts) -> slice:
     reference="HEALEY ALS platform trial, statistical analysis plan (supplements to JAMA 2025); shared parameters: Wu and "
               "Carroll (1988), Biometrics 44:175",
     needs=("follow_up",),
-    options={"baseline": "auto", "covariates": (), "regimen": None, "period": None, "mortality": "shared"},
+    options={"baseline": "auto", "covariates": (), "regimen": None, "period": None, "mortality": "shared",
+             "time_course": "straight"},
     padded=True,
     sampling={"target_accept": 0.9},
     engine="marginal",
@@ -144,6 +147,7 @@ def als_shared(data: Any, prior: Any) -> None:
     regimen = pt.sqrt(prior("variance_regimen", dims="regimens")) * prior("regimen_raw", dims="regimen")
     period = prior("sd_period", dims="periods") * prior("period_raw", dims="later_period")  # a random walk's steps
     sd_residual = prior("sd_residual")
+    bend = prior("bend", dims="knot")  # of length zero: a straight course
     hazard, hazard_ratio = prior("hazard"), prior("hazard_ratio", dims="separate_arm")
     hazard_by_rate = prior("hazard_by_rate", dims="hazard_link")
 
@@ -165,6 +169,10 @@ def als_shared(data: Any, prior: Any) -> None:
     if parts.has_columns(data.on_arm):  # nothing works before time 0, where screening visits lie
         gained = rate * (multiplier - untreated)
         expected = expected + gained[score.subject] * pm.math.minimum(score.month, 0)
+    if parts.has_columns(score.course):  # what the rate multiplies need not be a straight line
+        everybody, course = pt.ones(data.on_arm.shape[0]), parts.by_row(score.course, bend)
+        expected = (expected + (multiplier * everybody)[score.subject] * (course * pt.ge(score.month, 0))
+                    + (untreated * everybody)[score.subject] * (course * pt.lt(score.month, 0)))  # fmt: skip
     pm.Normal("score", expected, sd_residual, observed=score.value, dims="score_row")
 
     on_hazard = (1 + parts.linear(data.on_shared_arm, rate_ratio - 1)

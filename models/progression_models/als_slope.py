@@ -33,7 +33,7 @@ def slope(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
 
 
 def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray:
-    return slope(posterior, facts) * month
+    return slope(posterior, facts) * month + parts.bend_at(posterior, facts, month)
 
 
 @model(
@@ -49,6 +49,7 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
         "sd_slope": Prior("HalfNormal", sigma=1),
         "correlation": Prior("Uniform", lower=-1, upper=1),
         "sd_residual": Prior("LogNormal", mu=0.6, sigma=0.5),
+        "bend": Prior("Normal", mu=0, sigma=2),
     },
     estimands=[
         Estimand("slope_difference", slope_difference, over=("active_arm",), requires="control",
@@ -66,7 +67,7 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
                  unit="{unit}", scale="difference", reference="control arm", null=0.0, benefit="higher",
                  population="population-averaged", assumption=parts.COMPARABLE + "; hypothetical: had nobody died or stopped",
                  inverse=lambda value, parameters, month=12.0: {"slope_effect": value / month}),
-        Estimand("slope", slope, over=("arm",), label="slope in {arm}, {unit}/month, negative = decline",
+        Estimand("slope", slope, over=("arm",), label="slope in {arm}{window}, {unit}/month, negative = decline",
                  unit="{unit}/month", scale="direct", reference="none", null=None, benefit="higher",
                  population="population-averaged"),
         Estimand("change", change, over=("arm",), at={"month": 12.0}, unit="{unit}", scale="direct",
@@ -75,7 +76,7 @@ def change(posterior: xr.Dataset, facts: Facts, *, month: float) -> xr.DataArray
     ],
     reference="Laird and Ware (1982), Biometrics 38:963; common baseline: Liang and Zeger (2000), Sankhya B 62:134",
     needs=("follow_up",),
-    options={"baseline": "auto", "covariates": ()},
+    options={"baseline": "auto", "covariates": (), "time_course": "straight"},
     padded=True,
     generic=True,
     sampling={"target_accept": 0.9},
@@ -91,6 +92,7 @@ def als_slope(data: Any, prior: Any) -> None:
     slope_coefficient = prior("slope_coefficient", dims="covariate")
     correlation = prior("correlation")
     sd_residual = prior("sd_residual")
+    bend = prior("bend", dims="knot")  # of length zero: a straight course
 
     score = data.score
     treatment = parts.linear(data.on_arm, slope_effect)
@@ -107,6 +109,8 @@ def als_slope(data: Any, prior: Any) -> None:
     level = pm.Deterministic("level", level, dims="subject")
 
     expected = level[score.subject] + slope[score.subject] * score.month
+    if parts.has_columns(score.course):
+        expected = expected + parts.by_row(score.course, bend)
     if parts.has_columns(data.on_arm):  # nothing works before time 0, where screening visits lie
         expected = expected - treatment[score.subject] * pm.math.minimum(score.month, 0)
     pm.Normal("score", expected, sd_residual, observed=score.value, dims="score_row")

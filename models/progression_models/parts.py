@@ -9,6 +9,8 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 
+from progression.modeling import Facts, course
+
 COMPARABLE = "the arms differ in nothing but treatment, and drop-out is at random given what was seen"
 BEFORE_AFTER = (
     "before against after without controls: any change since baseline is put down to treatment; regression to the mean "
@@ -67,6 +69,18 @@ def linear(columns: Any, coefficients: Any) -> Any:
         return (columns * coefficients).sum(axis=1)
     widened = columns.reshape((columns.shape[0], columns.shape[1], *(1,) * (coefficients.ndim - 1)))
     return (widened * coefficients).sum(axis=1)
+
+
+def by_row(columns: Any, coefficients: Any) -> Any:
+    """Each row's sum of columns times coefficients, written out term by term: the marginal engine reads it as features."""
+    return sum(columns[:, k] * coefficients[k] for k in range(columns.get_value(borrow=True).shape[1]))
+
+
+def bend_at(posterior: xr.Dataset, facts: Facts, month: float) -> xr.DataArray:
+    """How far the common course lies above its chord at a month, by draw; zero where it is straight."""
+    knots, end = posterior["knot"].to_numpy(), float(facts.data["course_end"].sum())
+    weights = xr.DataArray(course(np.asarray(month), knots, end), dims="knot")
+    return (posterior["bend"] * weights.assign_coords(knot=knots)).sum("knot")
 
 
 def from_first_visit(time_course: Any) -> Any:

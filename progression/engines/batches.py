@@ -231,7 +231,9 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
         rows["censored"] = (rows["value"] <= limit) & (limit > 0)
         rows["value"], rows["lower"] = np.where(limit > 0, np.maximum(rows["value"], limit), rows["value"]), limit
         coords[encoded.row_dim(block)] = list(range(int(seen.sum())))
-        arrays |= {f"{block}_{name}": ((encoded.row_dim(block),), array) for name, array in rows.items()}
+        for name, array in rows.items():
+            dims, _ = encoded.arrays[f"{block}_{name}"]
+            arrays[f"{block}_{name}"] = (dims, array)
         known = [
             name for name, (dims, _) in encoded.arrays.items() if name.startswith(f"{block}_") and dims[0] == "subject"
         ]

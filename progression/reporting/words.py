@@ -188,6 +188,7 @@ def _generic(contrast: Contrast, estimand: Estimand) -> str:
     text = estimand.label.replace("{visit:.1f}", every("followup_visit", "visit")).replace(
         "{outcome}", every("outcome")
     )
+    text = text.replace("{window}", contrast.window())
     text = text.replace("{control}", contrast.fit.cohort.arms[0]).replace("{arm}", every("active_arm", "arm"))
     for key in estimand.at:
         text = text.replace(f"{{{key}:g}}", f"{contrast.at[key]:g}")
