@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from progression.fitting import FitError as FitError
     from progression.fitting import FitWarning as FitWarning
     from progression.fitting import fit as fit
+    from progression.historical import MapPrior as MapPrior
+    from progression.historical import map_prior as map_prior
     from progression.leaving_out import loo as loo
     from progression.many import Fits as Fits
     from progression.many import fit_many as fit_many
@@ -54,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "faults": ["CohortError", "InputError", "SettingError"],
         "fitted": ["Fit", "load"],
         "fitting": ["FitError", "FitWarning", "fit"],
+        "historical": ["MapPrior", "map_prior"],
         "leaving_out": ["loo"],
         "many": ["Fits", "fit_many"],
         "modeling": ["Estimand", "Model", "Prior", "model"],

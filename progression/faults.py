@@ -22,7 +22,7 @@ __all__ = [
     "suggest",
 ]
 
-TableName = Literal["visits", "subjects", "events", "file", "setting"]
+TableName = Literal["visits", "subjects", "events", "file", "studies", "setting"]
 
 _LINES_SHOWN = 40
 _ROWS_SHOWN = 8

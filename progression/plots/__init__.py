@@ -10,6 +10,7 @@ from progression.plots.forests import forest
 from progression.plots.patients import trajectories
 from progression.plots.priors import prior_implies, prior_posterior
 from progression.plots.ranks import ranks
+from progression.plots.studies import studies
 
 __all__ = [
     "diagnostics",
@@ -19,5 +20,6 @@ __all__ = [
     "prior_implies",
     "prior_posterior",
     "ranks",
+    "studies",
     "trajectories",
 ]
