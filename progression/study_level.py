@@ -15,7 +15,7 @@ Kind = Literal["binomial", "counts", "normal"]
 # Enough for six digits of the published check; twice as many of each change none of them.
 _TAU, _MU, _NODES = 160, 161, 25
 _WIDTH = 10.0
-_LOG_ROOT = 0.5 * np.log(2 * np.pi)
+_LOG_ROOT = float(0.5 * np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class StudyLevel:
     def moments(self, values: np.ndarray) -> tuple[float, float]:
         """Posterior mean and SD of a function of the points."""
         mean = float(self.weight @ values)
-        return mean, float(np.sqrt(max(self.weight @ (values - mean) ** 2, 0.0)))
+        return mean, float(self.weight @ (values - mean) ** 2) ** 0.5
 
     def quantiles_of_tau(self, probabilities: np.ndarray) -> np.ndarray:
         """Posterior quantiles of the SD between studies: its density, smooth between the points, integrated."""
