@@ -9,6 +9,9 @@ import lazy_loader
 if TYPE_CHECKING:
     from progression import datasets as datasets
     from progression import plots as plots
+    from progression.baseline import Comparability as Comparability
+    from progression.baseline import comparability as comparability
+    from progression.baseline import with_historical_controls as with_historical_controls
     from progression.checking import check as check
     from progression.checking import prior_check as prior_check
     from progression.cohort import Cohort as Cohort
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from progression.ranking import Cafs as Cafs
     from progression.ranking import cafs as cafs
     from progression.readers.csv import read_csv as read_csv
+    from progression.readers.proact import read_proact as read_proact
     from progression.registry import models as models
     from progression.registry import register as register
     from progression.replicates import Replicates as Replicates
@@ -52,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],
+        "baseline": ["Comparability", "comparability", "with_historical_controls"],
         "contrasts": ["Contrast", "contrast"],
         "faults": ["CohortError", "InputError", "SettingError"],
         "fitted": ["Fit", "load"],
@@ -64,6 +69,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "predicted_ranks": ["PredictedCafs", "predicted_cafs"],
         "ranking": ["Cafs", "cafs"],
         "readers.csv": ["read_csv"],
+        "readers.proact": ["read_proact"],
         "registry": ["models", "register"],
         "replicates": ["Replicates"],
         "reporting": ["report"],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from progression.door.times import baseline_faults, follow_up_faults
 from progression.door.values import item_spots, outcome_spots
 from progression.faults import CohortError, Fault, SettingError, suggest
 from progression.outcomes import Outcome
+from progression.subsets import chosen, drawn, with_baseline
 from progression.units import DAYS_PER_MONTH, months_per
 
 __all__ = ["DAYS_PER_MONTH", "Cohort", "months_per"]
@@ -256,6 +257,66 @@ class Cohort:
         tuple of Fault
         """
         return tuple(follow_up_faults(self._counting(outcome)))
+
+    def select(
+        self,
+        rule: str | Callable[[pd.DataFrame], Any] | Sequence[str] | None = None,
+        *,
+        followed: float | None = None,
+        visits: int | None = None,
+    ) -> Self:
+        """The subjects that meet a rule, such as a trial's criteria of eligibility.
+
+        Parameters
+        ----------
+        rule : str, callable or sequence of str
+            A rule over the subjects' table and, for each outcome, ``<outcome>_baseline``: ``"age < 75 and
+            months_since_onset < 24"``; or a function of that table; or ids. A subject of whom a fact is missing does not
+            meet a rule about it.
+        followed : float, optional
+            Months from the start to the last visit, at least. This selects on the future: who died early is left out.
+        visits : int, optional
+            Number of visits, at least.
+
+        Returns
+        -------
+        Cohort
+            Whose `warnings` say how many subjects were left out, and how.
+
+        Raises
+        ------
+        SettingError
+            For a rule that cannot be read, or that nobody meets.
+        """
+        table = with_baseline(self._visits, self._subjects, self.outcomes)
+        ids = chosen(table, rule, followed=followed, visits=visits)
+        words = [rule if isinstance(rule, str) else "a rule"] if rule is not None else []
+        words += [f"followed for {followed:g} months or more, hence alive then"] if followed is not None else []
+        words += [f"{visits} visits or more"] if visits is not None else []
+        return self._only(ids, f"selected {len(ids):,} of {len(table):,} subjects: {'; '.join(words) or 'all'}")
+
+    def sample(self, n: int, *, arm: str | None = None, random_seed: int) -> Self:
+        """`n` subjects drawn at random without replacement, of one arm (the others are kept whole) or of all.
+
+        Raises
+        ------
+        SettingError
+            For an unknown arm, or more subjects than there are.
+        """
+        ids = drawn(self._subjects, n, arm=arm, random_seed=random_seed)
+        of = len(self._subjects) if arm is None else int((self._subjects["arm"] == arm).sum())
+        return self._only(
+            ids, f"drew {n:,} of {of:,} subjects at random{'' if arm is None else f' in {arm}'}, seed {random_seed}"
+        )
+
+    def _only(self, ids: pd.Index, what: str) -> Self:
+        subjects = self._subjects.loc[ids]
+        arms = tuple(arm for arm in self.arms if (subjects["arm"] == arm).any())
+        return replace(
+            self, _visits=self._visits[self._visits["subject"].isin(ids)].reset_index(drop=True), _subjects=subjects,
+            _events=self._events[self._events["subject"].isin(ids)].reset_index(drop=True), arms=arms,
+            allocation="single arm" if len(arms) == 1 else self.allocation, warnings=(*self.warnings, what),
+        )  # fmt: skip
 
     def to_xarray(self) -> xr.Dataset:
         """Return the whole cohort as one Dataset that netCDF can hold; `from_xarray` is the way back."""

@@ -46,7 +46,7 @@ class Fault:
         The row of the user's table, counted from 1 over data rows: the header is not counted.
     value : object, optional
         The offending value as the user wrote it.
-    table : {"visits", "subjects", "events", "file", "setting"}
+    table : {"visits", "subjects", "events", "file", "studies", "setting"}
         Where to look.
     """
 
