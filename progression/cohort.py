@@ -57,6 +57,8 @@ class Cohort:
         Rows of the table that had no outcome at all.
     warnings : tuple of str
         What was accepted, but should be looked at.
+    historical_arms : tuple of str
+        Arms whose patients were controls elsewhere, where a way to borrow from them has been chosen.
     """
 
     _visits: pd.DataFrame
@@ -73,6 +75,7 @@ class Cohort:
     averaged: tuple[str, ...] = ()
     dropped_rows: int = 0
     warnings: tuple[str, ...] = ()
+    historical_arms: tuple[str, ...] = ()
 
     @classmethod
     def from_table(
@@ -362,7 +365,7 @@ class Cohort:
             "covariates": list(self.covariates), "allocation": self.allocation, "provenance": self.provenance,
             "name": self.name, "source": self.source, "time_unit": self.time_unit,
             "averaged": list(self.averaged), "dropped_rows": self.dropped_rows,
-            "warnings": list(self.warnings),
+            "warnings": list(self.warnings), "historical_arms": list(self.historical_arms),
         }  # fmt: skip
 
     def _counting(self, outcome: str | None) -> pd.DataFrame:

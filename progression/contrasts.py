@@ -99,7 +99,9 @@ class Contrast:
             "historical": "the controls are historical: pooled with the treated, no drift between the cohorts allowed for",
             "unstated": "it is not stated whether the arms were randomised: read differences as associations",
         }
-        if len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
+        if "borrowing" in self.fit.settings:
+            found.append(str(self.fit.settings["borrowing"]))
+        elif len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
             found.append(notes[self.fit.cohort.allocation])
         last = float(self.fit.cohort.visits["month"].max())
         if self.at.get("month", 0.0) > last + 0.5:

@@ -214,7 +214,8 @@ def encode(
     common = chosen.get("baseline", "free")
     if common == "auto":
         common = "common" if cohort.allocation == "randomised" else "free"
-    baseline_arms = [] if common == "common" else active
+    # Randomised arms share a baseline; controls from elsewhere need not.
+    baseline_arms = [arm for arm in active if arm in cohort.historical_arms] if common == "common" else active
     coords: dict[str, list[Any]] = {
         "subject": list(subjects.index), "arm": list(cohort.arms), "active_arm": active,
         "baseline_arm": baseline_arms, "covariate": covariates,

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from progression.cohort import Cohort
+from progression.drift import DriftPrior
 from progression.encoding import Encoded, encode
 from progression.engines import forward
 from progression.faults import SettingError, check_count, check_probability, setting_fault, suggest
@@ -232,12 +233,7 @@ def load(path: str | Path, *, model: Model | None = None) -> Fit:
             raise SettingError([setting_fault("model", facts["model"], f"is not known here{suggest(facts['model'], known)}",
                                        "give it: pg.load(path, model=my_model)")])  # fmt: skip
         model = known[facts["model"]]
-    priors: dict[str, SupportsPyMC] = {
-        name: Prior(one["distribution"], **one["parameters"])
-        if "distribution" in one
-        else ForeignPrior(one["description"])
-        for name, one in facts["priors"].items()
-    }
+    priors: dict[str, SupportsPyMC] = {name: _prior(one) for name, one in facts["priors"].items()}
     if set(priors) != set(model.priors):
         raise SettingError([setting_fault("model", model.name, "declares other priors than the saved fit used",
                                    "give the version of the model it was fitted with")])  # fmt: skip
@@ -252,10 +248,7 @@ def load(path: str | Path, *, model: Model | None = None) -> Fit:
 
 
 def _to_tree(fit: Fit) -> xr.DataTree:
-    priors = {
-        name: {"distribution": prior.distribution, "parameters": dict(prior.parameters)} if isinstance(prior, Prior)
-        else {"description": repr(prior)} for name, prior in fit.priors.items()
-    }  # fmt: skip
+    priors = {name: _described(prior) for name, prior in fit.priors.items()}
     facts = {
         "model": fit.model.name, "reference": fit.model.reference, "priors": priors, "options": dict(fit.options),
         "outcomes": list(fit.outcomes), "settings": dict(fit.settings), "versions": dict(fit.versions),
@@ -266,6 +259,29 @@ def _to_tree(fit: Fit) -> xr.DataTree:
     tree.attrs = {"kind": "fit", "facts": json.dumps(facts, default=_plain), "provenance": provenance(fit.cohort),
                   "problems": "; ".join(fit.problems)}  # fmt: skip
     return tree
+
+
+def _described(prior: SupportsPyMC) -> dict[str, Any]:
+    if isinstance(prior, Prior):
+        return {"distribution": prior.distribution, "parameters": dict(prior.parameters)}
+    if isinstance(prior, DriftPrior):
+        return {
+            "base": _described(prior.base),
+            "dim": prior.dim,
+            "arms": list(prior.arms),
+            "components": [list(one) for one in prior.components],
+        }
+    return {"description": repr(prior)}
+
+
+def _prior(one: Mapping[str, Any]) -> SupportsPyMC:
+    if "distribution" in one:
+        return Prior(one["distribution"], **one["parameters"])
+    if "base" in one:
+        base = one["base"]
+        parts = tuple((float(weight), float(sd)) for weight, sd in one["components"])
+        return DriftPrior(Prior(base["distribution"], **base["parameters"]), one["dim"], tuple(one["arms"]), parts)
+    return ForeignPrior(one["description"])
 
 
 def _plain(value: Any) -> Any:

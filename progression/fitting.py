@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from progression.borrowing import Borrowing, arranged
 from progression.cohort import Cohort
 from progression.encoding import encode
 from progression.engines import marginal, nuts
@@ -45,7 +46,7 @@ def fit(
     outcomes: str | Sequence[str] | None = None, options: Mapping[str, Any] | None = None,
     engine: str | None = None, random_seed: int | None = None, draws: int = 1000, tune: int = 1000, chains: int = 4,
     sampler: str | None = None, posterior_predictive: bool = False, log_likelihood: bool = False,
-    progressbar: bool = True, strict: bool = False, **sample_kwargs: Any,
+    progressbar: bool = True, strict: bool = False, borrowing: Borrowing | None = None, **sample_kwargs: Any,
 ) -> Fit:  # fmt: skip
     """Fit a model to a cohort.
 
@@ -74,6 +75,8 @@ def fit(
     progressbar : bool
     strict : bool
         Whether a fit with problems raises instead of warning.
+    borrowing : Borrowing, optional
+        How far historical arms are trusted: `Pooled`, `Separate`, `Commensurate` or `RobustMAP`.
     **sample_kwargs
         For NUTS: ``target_accept``, ``maxdepth``; ``cores``, which the marginal engine has no use for.
 
@@ -100,9 +103,13 @@ def fit(
         ])  # fmt: skip
     check_settings(cohort, draws, tune, chains, sampler or "nutpie", random_seed, sample_kwargs)
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
+    if borrowing is not None:
+        cohort, used_priors = arranged(chosen, cohort, used_priors, borrowing, options=used_options, outcomes=outcomes)
     encoded = encode(chosen, cohort, options=used_options, outcomes=outcomes)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     settings: dict[str, Any] = {"engine": engine, "draws": draws, "chains": chains, "random_seed": seed}
+    if borrowing is not None:
+        settings["borrowing"] = str(borrowing)
     if engine == "marginal":
         try:
             posterior, stats = marginal.sample(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from progression.borrowing import Borrowing, arranged
 from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
 from progression.engines import batches, forward, nuts, prepared
@@ -101,7 +102,7 @@ def fit_many(
     model: str | Model, data: Replicates | Sequence[Cohort], *, priors: str | Mapping[str, SupportsPyMC] | None = None,
     outcomes: str | Sequence[str] | None = None, options: Mapping[str, Any] | None = None, engine: str | None = None,
     estimands: str | Sequence[str] | None = None, random_seed: int | None = None, draws: int = 1000, cores: int = 1,
-    fallback: bool = True, progressbar: bool = True, **at: float,
+    fallback: bool = True, progressbar: bool = True, borrowing: Borrowing | None = None, **at: float,
 ) -> Fits:  # fmt: skip
     """Fit one model to many data sets of one design.
 
@@ -127,6 +128,8 @@ def fit_many(
     fallback : bool
         Whether data sets that the marginal engine cannot vouch for are fitted by NUTS.
     progressbar : bool
+    borrowing : Borrowing, optional
+        As in `fit`.
     **at : float
         Settings of estimands, such as ``month=6``.
 
@@ -152,6 +155,11 @@ def fit_many(
     check_count("cores", cores)
     engine = choose_engine(chosen, engine or "marginal", None, {})
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
+    if borrowing is not None:
+        design, used_priors = arranged(
+            chosen, data.cohort, used_priors, borrowing, options=used_options, outcomes=outcomes
+        )
+        data = replace(data, cohort=design)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
     built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
     if "onset_lower" in built.used:
