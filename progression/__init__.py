@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from progression.reporting import report as report
     from progression.rules import Rule as Rule
     from progression.store import StoreError as StoreError
+    from progression.sweeps import Sweep as Sweep
+    from progression.sweeps import drift_sweep as drift_sweep
     from progression.wins_by_draw import win_probability as win_probability
 
 
@@ -80,6 +82,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "reporting": ["report"],
         "rules": ["Rule"],
         "store": ["StoreError"],
+        "sweeps": ["Sweep", "drift_sweep"],
         "wins_by_draw": ["win_probability"],
     },
 )

@@ -11,6 +11,7 @@ from progression.plots.patients import trajectories
 from progression.plots.priors import prior_implies, prior_posterior
 from progression.plots.ranks import ranks
 from progression.plots.studies import studies
+from progression.plots.sweeps import sweep
 
 __all__ = [
     "diagnostics",
@@ -21,5 +22,6 @@ __all__ = [
     "prior_posterior",
     "ranks",
     "studies",
+    "sweep",
     "trajectories",
 ]
