@@ -13,7 +13,7 @@ from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines.integration import approach, explore
+from progression.engines.integration import Untrusted, approach, explore
 from progression.engines.prepared import Program
 from progression.engines.quadrature import Integrated
 from progression.faults import SettingError
@@ -506,3 +506,20 @@ def test_a_program_compiled_late_reads_the_data_it_is_given():
     for one in (late, exact.inner):
         one.refer(x[0])
     np.testing.assert_allclose(late.by_subject(x, order=9), exact.inner.by_subject(x, order=9), atol=1e-9)
+
+
+def test_a_search_that_runs_off_is_not_trusted_and_does_not_crash() -> None:
+    """Gradients that are not numbers beside the point where a search ends: NUTS is the way then, not a traceback."""
+
+    class Broken:
+        x = type("x", (), {"size": 2})
+
+        def refer(self, at: np.ndarray) -> None:
+            """Nothing to move."""
+
+        def gradient(self, at: np.ndarray, *, order: int) -> tuple[np.ndarray, np.ndarray]:
+            value = -0.5 * (at**2).sum(axis=1)
+            return value, np.where(len(at) > 1, np.nan, -at)
+
+    with pytest.raises(Untrusted, match="no curvature"):
+        explore(Broken())

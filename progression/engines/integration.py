@@ -113,7 +113,13 @@ def put(inner: Integrated, program: Program, encoded: Encoded, copies: int | Non
 
 
 def explore(inner: Integrated) -> importance.Mode:
-    """Mode and curvature of the marginal density, the reference of the quadrature moved along."""
+    """Mode and curvature of the marginal density, the reference of the quadrature moved along.
+
+    Raises
+    ------
+    Untrusted
+        Where the search ended at a point around which the density cannot be computed.
+    """
     size = inner.x.size
     x, inverse = np.zeros(size), np.eye(size)
     found = False
@@ -141,6 +147,8 @@ def explore(inner: Integrated) -> importance.Mode:
     _, gradient = inner.gradient(around, order=3)
     hessian = -(gradient[:size] - gradient[size:]) / (2 * step[:, None])
     hessian = (hessian + hessian.T) / 2
+    if not np.isfinite(hessian).all():  # the search ran to where a density next to it has no value
+        raise Untrusted("the marginal density has no curvature where its mode was looked for")
     value, vector = np.linalg.eigh(hessian)
     root = vector / np.sqrt(np.maximum(np.abs(value), 1e-4))
     return importance.Mode(x[None], root[None], np.array([found]))
