@@ -29,7 +29,7 @@ HISTORICAL = "historical control"
 ARMS = {"control": 60, "treated": 60, HISTORICAL: 200}
 MONTHS = np.arange(7.0)
 TRUTH = {"mean_level": 38.0, "sd_level": 5.0, "mean_slope": -1.03, "sd_slope": 0.76, "sd_residual": 1.77}
-DRIFTS = np.round(np.arange(-0.4, 0.41, 0.1), 1)
+DRIFTS = np.round(np.arange(-0.4, 0.41, 0.2), 1)
 EFFECTS = (0.0, 0.4)
 WAYS: Mapping[str, Any] = {
     "pooled": pg.Pooled(), "separate": pg.Separate(), "drift ~ Normal(0, 0.1)": pg.Commensurate(0.1),
