@@ -205,6 +205,11 @@ def _with_drift(
     encoded = encode(model, cohort, options=options, outcomes=outcomes)
     dims = build(model, encoded, priors).model.named_vars_to_dims
     made, faults = dict(priors), []
+    effects = [name for name in priors if "active_arm" in (dims.get(name) or ())]
+    if len(effects) > 1:
+        raise SettingError([setting_fault("borrowing", str(borrowing), f"cannot be written for {model.name}: {' and '.join(effects)} are effects of "
+                                          "a treatment that historical controls never had, and a drift is neither",
+                                          "use als_slope or als_shared, or pg.Pooled()")])  # fmt: skip
     for name, prior in priors.items():
         own = dims.get(name) or ()
         is_effect, is_level = "active_arm" in own, "baseline_arm" in own and borrowing.level is not None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from progression.borrowing import Borrowing, arranged
+from progression.borrowing import NOBODY, Borrowing, arranged
 from progression.cohort import Cohort
 from progression.encoding import encode
 from progression.engines import marginal, nuts
@@ -109,7 +109,8 @@ def fit(
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     settings: dict[str, Any] = {"engine": engine, "draws": draws, "chains": chains, "random_seed": seed}
     if borrowing is not None:
-        settings["borrowing"] = str(borrowing)
+        alone = "; without concurrent controls the data say nothing of it" if cohort.arms[0] == NOBODY else ""
+        settings["borrowing"] = f"{borrowing}{alone}"
     if engine == "marginal":
         try:
             posterior, stats = marginal.sample(

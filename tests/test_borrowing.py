@@ -93,7 +93,9 @@ def test_of_a_single_arm_the_drift_is_its_prior() -> None:
     assert (
         float(treated.std()) == pytest.approx(np.hypot(sd, 0.25), rel=0.1) and abs(float(treated.mean()) - mean) < 0.1
     )
-    assert fit.cohort.arms[0] == "concurrent control" and any("Normal(0, 0.25)" in text for text in draws.assumptions())
+    assert fit.cohort.arms[0] == "concurrent control" and any(
+        "Normal(0, 0.25); without concurrent controls" in text for text in draws.assumptions()
+    )
     assert not any("pooled" in text for text in draws.assumptions())
 
 
@@ -207,6 +209,12 @@ def test_no_historical_source_is_refused(cohort: pg.Cohort) -> None:
 def test_a_prior_that_a_drift_cannot_share_is_refused() -> None:
     with pytest.raises(SettingError, match="Normal or LogNormal"):
         pg.fit("als_shared", trial(), priors="healey", borrowing=pg.Commensurate(0.2), random_seed=1)
+
+
+def test_two_effects_of_one_treatment_are_no_drift() -> None:
+    cohort = pg.datasets.als_anakinra()
+    with pytest.raises(SettingError, match="effect_before and effect_after"):
+        pg.fit("als_antibody", cohort, borrowing=pg.Commensurate(0.2), random_seed=1)
 
 
 def test_tables_and_checks_of_an_arm_without_patients() -> None:
