@@ -20,14 +20,14 @@ _ORDER = {"observed": 0, "reconstructed": 1, "simulated": 2}
 def with_historical_controls(
     current: Cohort, controls: Cohort, *, control: str = "historical control", name: str = ""
 ) -> Cohort:
-    """One cohort of the current patients and of controls from elsewhere, who become its control arm.
+    """One cohort of the current patients and of controls from elsewhere, who become an arm: its control where it has none of its own.
 
     Parameters
     ----------
     current, controls : Cohort
-        With at least one outcome of the same name, unit and bounds. Outcomes and covariates that both have are kept.
+        With at least one outcome of the same name, unit and bounds; `controls` with one arm only. Outcomes and covariates that both have are kept.
     control : str
-        Label of the controls, all arms of `controls` taken together.
+        Label of the controls.
     name : str
         Of the new cohort.
 
@@ -52,6 +52,9 @@ def with_historical_controls(
         if (a.unit, a.lower, a.upper) != (b.unit, b.lower, b.upper):
             faults.append(Fault(what=f"{key} has another unit or other bounds in the two cohorts: {a.unit} {a.lower} to {a.upper}, and "
                                      f"{b.unit} {b.lower} to {b.upper}", column=key, remedy="bring them to one scale", table="visits"))  # fmt: skip
+    if len(controls.arms) > 1:
+        faults.append(Fault(what=f"the controls come from {len(controls.arms)} arms ({', '.join(controls.arms)}), treated patients among them perhaps",
+                            column="arm", remedy="select theirs first: controls.select(\"arm == 'placebo'\")", table="subjects"))  # fmt: skip
     if control in current.arms:
         faults.append(Fault(what="an arm of the current cohort has the label of the controls", value=control, column="arm",
                             remedy="give another one: control=", table="subjects"))  # fmt: skip
@@ -72,9 +75,11 @@ def with_historical_controls(
     visits = pd.concat([one for one, _ in tables], ignore_index=True).rename(columns={"month": "time"})
     subjects = pd.concat([one for _, one in tables]).rename(columns={"event_month": "event_time"})
     subjects = subjects.dropna(axis=1, how="all").rename_axis("subject").reset_index()
+    # The controls of a trial that has its own stay its controls.
+    arms = [*current.arms, control] if len(current.arms) > 1 else [control, *current.arms]
     provenance = max((current.provenance, controls.provenance), key=_ORDER.__getitem__)
     made = Cohort.from_table(
-        visits, subjects, time_unit="months", outcomes=[mine[key] for key in common], arms=[control, *current.arms], covariates=covariates,
+        visits, subjects, time_unit="months", outcomes=[mine[key] for key in common], arms=arms, covariates=covariates,
         allocation="historical", provenance=provenance, name=name or current.name,
         source="; ".join(dict.fromkeys(filter(None, (current.source, controls.source)))),
         averaged=sorted({*current.averaged, *controls.averaged} & set(common)),
@@ -179,7 +184,10 @@ def _row(values: pd.Series, arm: pd.Series, arms: Sequence[str]) -> dict[str, fl
     mean, sd = moments[arms[0]]
     for label in arms[1:]:
         spread, gap = np.sqrt((moments[label][1] ** 2 + sd**2) / 2), moments[label][0] - mean
-        found[f"difference: {label}"] = gap / spread if spread > 0 else (np.copysign(np.inf, gap) if gap else 0.0 * gap)
+        if np.isnan(gap):
+            found[f"difference: {label}"] = np.nan  # not known of one of the arms
+        else:
+            found[f"difference: {label}"] = gap / spread if spread > 0 else float(np.sign(gap)) * np.inf if gap else 0.0
     return found
 
 

@@ -64,7 +64,7 @@ class Pooled(Borrowing):
 
 @dataclass(frozen=True, kw_only=True)
 class Separate(Borrowing):
-    """Historical controls say nothing of the slope of concurrent ones; they still inform what both arms share, such as SDs.
+    """Historical controls say nothing of the slope of concurrent ones; they still inform what all arms share: SDs, a common bend, a hazard.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class RobustMAP(Borrowing):
     weight : float
         Prior probability that they are not.
     wide : float
-        SD of the drift then.
+        SD of the drift then. Where an effect has several components (visits, outcomes), each is let go by itself.
 
     Notes
     -----
@@ -176,6 +176,9 @@ def arranged(
                                  remedy="bring controls in with pg.with_historical_controls, or name their arm: arms=(...,)")])  # fmt: skip
     others = [arm for arm in cohort.arms if arm not in historical]
     alone = cohort.arms[0] in historical  # no concurrent controls: the control arm is historical
+    if alone and len(others) > 1:
+        raise CohortError([Fault(what=f"{cohort.arms[0]!r} stands first, so that it is not said which of {', '.join(others)} is the concurrent control",
+                                 column="arm", table="subjects", remedy="make the cohort with arms= that begin with the concurrent control")])  # fmt: skip
     if alone and isinstance(borrowing, Separate):
         raise SettingError([setting_fault("borrowing", "Separate", "leaves a single-arm cohort without any contrast: treatment and drift cannot "
                                           "be told apart", "say how large a drift may be: pg.Commensurate(scale=...)")])  # fmt: skip
@@ -212,7 +215,8 @@ def _with_drift(
                                           "use als_slope or als_shared, or pg.Pooled()")])  # fmt: skip
     for name, prior in priors.items():
         own = dims.get(name) or ()
-        is_effect, is_level = "active_arm" in own, "baseline_arm" in own and borrowing.level is not None
+        is_effect = "active_arm" in own or "separate_arm" in own  # of a hazard too, where it has a ratio of its own
+        is_level = "baseline_arm" in own and borrowing.level is not None
         if not (is_effect or is_level):
             continue
         if (
@@ -225,7 +229,7 @@ def _with_drift(
             continue
         parts = borrowing.components() if is_effect else ((1.0, float(borrowing.level or 1.0)),)
         made[name] = DriftPrior(
-            prior, "active_arm" if is_effect else "baseline_arm", tuple(cohort.historical_arms), parts
+            prior, next(dim for dim in own if dim.endswith("_arm")), tuple(cohort.historical_arms), parts
         )
     if faults:
         raise SettingError(faults)

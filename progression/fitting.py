@@ -109,7 +109,11 @@ def fit(
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     settings: dict[str, Any] = {"engine": engine, "draws": draws, "chains": chains, "random_seed": seed}
     if borrowing is not None:
-        alone = "; without concurrent controls the data say nothing of it" if cohort.arms[0] == NOBODY else ""
+        alone = (
+            "; without concurrent controls only the difference of effect and drift is known, and their priors split it"
+            if cohort.arms[0] == NOBODY
+            else ""
+        )
         settings["borrowing"] = f"{borrowing}{alone}"
     if engine == "marginal":
         try:

@@ -56,12 +56,14 @@ class MapPrior:
     warnings: tuple[str, ...]
 
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
-        """Exact summaries: the mean of the studies, the SD between them, each study, and a new study.
+        """The mean of the studies, the SD between them, each study, and a new study.
 
         Returns
         -------
         pandas.DataFrame
             Columns mean, sd, lower, median, upper. Rows `mu` and `tau` are on the link scale, the rest in natural units.
+            Intervals of the studies take their values on the link scale for normal. A rate of events in a new study has no
+            mean and SD (NaN): the exponential of a normal with an uncertain SD has none.
         """
         tail = (1 - ci_prob) / 2
         wanted = np.array([tail, 0.5, 1 - tail])
@@ -94,11 +96,17 @@ class MapPrior:
         return np.asarray(_LINKS[self.kind][1](self.posterior.draws(n, random_seed)))
 
     def ess(self, method: str = "elir") -> float:
-        """How many patients (for rates: how much exposure) the mixture is worth; see `progression.effective_size`."""
+        """How many patients (for rates: how much exposure) the mixture is worth; see `progression.effective_size`.
+
+        NaN where there is no such number: by moments for rates of events, whose prior has none; by ELIR where a density of
+        the mixture has no bound.
+        """
         if method not in METHODS:
             raise SettingError(
                 [setting_fault("method", method, f"is unknown{suggest(method, METHODS)}", "use one of them")]
             )
+        if self.kind == "counts" and method == "moment":
+            return float("nan")
         return effective_size(self.mixture, method, patient_sd=self.patient_sd)
 
     def robust(self, weight: float = 0.2) -> Mixture:
@@ -108,7 +116,7 @@ class MapPrior:
     def __repr__(self) -> str:
         new = self.summary().loc["new study"]
         lines = [
-            f"MAP prior of a new study ({self.kind}) from {len(self.studies)} studies: mean {new['mean']:.3g}, SD {new['sd']:.3g}, "
+            f"MAP prior of a new study ({self.kind}) from {len(self.studies)} studies: median {new['median']:.3g}, "
             f"95 % {new['lower']:.3g} to {new['upper']:.3g}",
             f"  priors    mean ~ {self.mean!r}, SD between studies ~ {self.between!r}, on the {_LINKS[self.kind][2]} scale",
             f"  mixture   {self.mixture!r} (divergence {self.divergence:.1g})",
@@ -180,7 +188,7 @@ def map_prior(
         events, size = table["mean"].to_numpy(float), table["sd"].to_numpy(float) / np.sqrt(table["n"].to_numpy(float))
     else:
         events, size = (table[name].to_numpy(float) for name in ("events", _COLUMNS[kind][0]))
-    centre = (mean.parameters["mu"], mean.parameters["sigma"]) if mean.distribution == "Normal" and "sigma" in mean.parameters else None  # fmt: skip
+    centre = (mean.parameters.get("mu", 0.0), mean.parameters["sigma"]) if mean.distribution == "Normal" and "sigma" in mean.parameters else None  # fmt: skip
     found = study_level(kind, events, size, log_prior_mu=_log_density(mean), log_prior_tau=_log_density(between),
                         prior_centre=centre)  # fmt: skip
     mixture, divergence = _near(found, kind, components)

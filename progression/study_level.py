@@ -120,7 +120,8 @@ def study_level(
     studies by Gauss-Legendre on tau/(tau + s).
     """
     rough, error = _rough(kind, events, size)
-    scale = float(np.std(rough)) if len(rough) > 1 and np.std(rough) > 0 else float(np.mean(error))
+    # Estimates that happen to be alike must not draw the points together: their errors say what spread could be seen.
+    scale = max(float(np.std(rough)), float(np.mean(error)))
     node, node_weight = np.polynomial.legendre.leggauss(_TAU)
     share = (node + 1) / 2
     tau = scale * share / (1 - share)

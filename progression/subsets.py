@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ BASELINE_WITHIN = 1.0  # months after time 0 that still count as the start
 
 
 def with_baseline(visits: pd.DataFrame, subjects: pd.DataFrame, outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """The subjects' table with ``<outcome>_baseline`` (the last value up to a month after the start), `followed` and `n_visits`.
+    """The subjects' table with ``<outcome>_baseline`` (the value nearest to the start, up to a month after it), `followed` and `n_visits`.
 
     Returns
     -------
@@ -51,6 +52,8 @@ def chosen(
     if isinstance(rule, str):
         try:
             keep &= table.eval(rule).astype(bool)
+            named = [column for column in table.columns if re.search(rf"(?<!\w){re.escape(str(column))}(?!\w)", rule)]
+            keep &= table[named].notna().all(axis=1)  # "!=" and "not" hold of what is not known
         except Exception as error:  # whatever pandas says of a text that is no rule
             known = ", ".join(map(str, table.columns))
             raise SettingError(

@@ -31,10 +31,10 @@ class Sweep:
         In words, sign and unit included.
     table : pandas.DataFrame
         A row a scale: scale (SD of the drift), mean, lower, upper (95 %), drift_mean, drift_sd (posterior of the drift; of a
-        single arm its prior), probability (of benefit).
+        single arm by the priors of drift and effect), probability (of benefit).
     problems : tuple of str
     single_arm : bool
-        Whether there are no concurrent controls, so that the data say nothing of the drift.
+        Whether there are no concurrent controls, so that the data tell drift and effect not apart.
     """
 
     cohort: Cohort
@@ -45,7 +45,11 @@ class Sweep:
     single_arm: bool
 
     def __repr__(self) -> str:
-        what = "; no concurrent controls: the drift is its prior" if self.single_arm else ""
+        what = (
+            "; no concurrent controls: the priors of drift and effect split what is known of both"
+            if self.single_arm
+            else ""
+        )
         return f"Sweep of the drift, {self.label}{what}\n{self.table.to_string(index=False, float_format=lambda v: f'{v:.3g}')}"
 
 
@@ -104,7 +108,7 @@ def drift_sweep(
         rows.append({"scale": scale, "mean": float(draws.mean()), "lower": low, "upper": high, "drift_mean": float(away.mean()),
                      "drift_sd": float(away.std()), "probability": float(better.mean())})  # fmt: skip
         problems += [f"scale {scale:g}: {text}" for text in one.problems]
-    label = next(text for key, text in found.labels().items() if labels[0] in key or len(found.labels()) == 1)
+    label = [text for key, text in found.labels().items() if labels[0] in key][-1]
     return Sweep(
         one.cohort, found.estimands[estimand.name], label, pd.DataFrame(rows), tuple(problems), cohort.arms[0] in arms
     )

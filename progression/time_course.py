@@ -87,6 +87,8 @@ def place_knots(option: object, months: np.ndarray) -> tuple[list[float], list[f
     faults = [setting_fault("time_course", one, "is not after time 0", _REMEDY) for one in chosen if one <= 0]
     faults += [setting_fault("time_course", b, f"does not come after {a:g}", "give months in ascending order")
                for a, b in pairwise(chosen) if b <= a]  # fmt: skip
+    faults += [setting_fault("time_course", b, f"lies within {_APART:g} months of {a:g}", "leave one of them out")
+               for a, b in pairwise([0.0, *chosen]) if 0 < b - a <= _APART]  # fmt: skip
     if chosen[-1] > seen[-1] + 0.5:
         faults.append(setting_fault("time_course", chosen[-1], f"is later than the last visit, month {seen[-1]:.3g}",
                                     "end the window within the months seen"))  # fmt: skip
@@ -115,10 +117,16 @@ def _placed(months: np.ndarray, seen: np.ndarray) -> tuple[list[float], list[flo
     end = float(np.quantile(after, 0.95)) if len(after) else 0.0
     within = seen[seen <= end + 1e-9]
     _refuse_too_few(within, 1)
-    inner = after[after < end - _APART]
+    inner = after[(after > _APART) & (after < end - _APART)]
     number = min(_MOST, len(within) - 2)
-    places = np.unique(np.quantile(inner, np.arange(1, number + 1) / (number + 1)).round(2))
-    return [float(one) for one in places], [round(end, 4)]
+    least = max(_APART, 0.05 * end)  # knots that all but meet would let the course swing between them
+    places: list[float] = []
+    for one in np.quantile(inner, np.arange(1, number + 1) / (number + 1)).round(2):
+        if one - (places[-1] if places else 0.0) >= least and end - one >= least:
+            places.append(float(one))
+    if not places:
+        _refuse_too_few(within[:2], 1)
+    return places, [round(end, 4)]
 
 
 def _refuse_too_few(seen: np.ndarray, bends: int) -> None:

@@ -100,6 +100,15 @@ def _death_without_day(made: dict[str, pd.DataFrame]) -> None:
     made["DEATHDATA"].loc[alive, "Subject_Died"] = "Yes"
 
 
+def _death_unstated(made: dict[str, pd.DataFrame]) -> None:
+    dead = made["DEATHDATA"].index[made["DEATHDATA"]["Death_Days"] != ""][-1]
+    made["DEATHDATA"].loc[dead, "Subject_Died"] = ""
+
+
+def _no_total(made: dict[str, pd.DataFrame]) -> None:
+    made["ALSFRS"].loc[[11, 12], ["ALSFRS_R_Total", "Q8_Walking"]] = ""
+
+
 def _no_arm(made: dict[str, pd.DataFrame]) -> None:
     made["TREATMENT"] = made["TREATMENT"].drop(index=2).reset_index(drop=True)
 
@@ -122,5 +131,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, pd.DataFrame]], None], int]] = {
     "no_arm": (_no_arm, 1),
     "after_death": (_late_entry, 1),
     "death_without_day": (_death_without_day, 1),
+    "death_unstated": (_death_unstated, 1),
+    "no_total": (_no_total, 2),
     "impossible_vital_capacity": (_cell("FVC", 5, "pct_of_Normal_Trial_1", "0"), 1),
 }

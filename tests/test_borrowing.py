@@ -32,6 +32,7 @@ def trial(*, seed: int = 0, n: int = 20, historical: int = 60, drift: float = 0.
 
 
 def effect(cohort: pg.Cohort, borrowing: Any, **more: Any) -> tuple[float, float]:
+    """Posterior mean and SD of the treated arm's effect."""
     fit = pg.fit("als_slope", cohort, borrowing=borrowing, random_seed=1, **more)
     assert not fit.problems and "fell_back" not in fit.settings
     draws = pg.contrast(fit, "slope_difference").select("slope_difference", active_arm="treated") if len(fit.cohort.arms) > 2 else pg.contrast(
@@ -71,6 +72,7 @@ def test_a_robust_prior_lets_conflicting_controls_go() -> None:
     for one in (alike, apart):
         separate, robust, pooled = (effect(one, way)[0] for way in (pg.Separate(), wide, pg.Commensurate(0.1)))
         shifts.append((abs(robust - separate), abs(pooled - separate)))
+    assert shifts[0][1] < 0.5 * shifts[1][1]  # where they are alike there is little to let go of
     assert shifts[1][0] < 0.35 * shifts[1][1]  # far apart: let go, where the plain normal holds on
     drift = pg.contrast(pg.fit("als_slope", apart, borrowing=wide, random_seed=1), "slope_difference")
     assert float(drift.select("slope_difference", active_arm=HISTORICAL).mean()) > 0.8
@@ -97,6 +99,28 @@ def test_of_a_single_arm_the_drift_is_its_prior() -> None:
         "Normal(0, 0.25); without concurrent controls" in text for text in draws.assumptions()
     )
     assert not any("pooled" in text for text in draws.assumptions())
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.8])
+def test_of_a_single_arm_the_priors_split_what_is_known(scale: float) -> None:
+    """With the default prior of the effect, Normal(0, 0.5), both are as two normals of which the difference is measured."""
+    single = trial(single=True, n=40, drift=-0.7)
+    mean, sd = effect(single, pg.Pooled(), priors={"slope_effect": pg.Prior("Normal", mu=0, sigma=50)})
+    found = effect(single, pg.Commensurate(scale))
+    whole = 0.25 + scale**2 + sd**2
+    assert found[0] == pytest.approx(mean * 0.25 / whole, abs=0.05)
+    assert found[1] == pytest.approx(np.sqrt(0.25 * (scale**2 + sd**2) / whole), rel=0.07)
+
+
+def test_which_arm_is_concurrent_must_be_said() -> None:
+    mixed = trial()
+    table = mixed.visits.assign(arm=mixed.visits["subject"].map(mixed.subjects["arm"])).rename(
+        columns={"month": "time"}
+    )
+    seen = pg.Cohort.from_table(table, time_unit="months", outcomes=["alsfrsr"], arms=[HISTORICAL, "control", "treated"], allocation="historical",
+                                provenance="simulated")  # fmt: skip
+    with pytest.raises(CohortError, match="begin with the concurrent control"):
+        pg.fit("als_slope", seen, borrowing=pg.Commensurate(0.2), random_seed=1)
 
 
 def test_of_a_single_arm_separate_is_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import progression as pg
 from progression.faults import CohortError, SettingError
+from tests.test_borrowing import trial
 
 
 def registry(n: int = 200, seed: int = 0) -> pg.Cohort:
@@ -85,7 +86,7 @@ def test_rules_and_draws_that_cannot_be_meant_are_refused(call: Any) -> None:
 
 def test_historical_controls_become_the_control_arm() -> None:
     pilot = pg.datasets.als_anakinra().select("arm == 'anakinra'")
-    controls = registry().select(followed=12).sample(40, random_seed=1)
+    controls = registry().select("arm == 'a'", followed=12).sample(40, random_seed=1)
     both = pg.with_historical_controls(pilot, controls)
     assert both.arms == ("historical control", "anakinra") and both.allocation == "historical"
     assert both.provenance == "simulated"  # of reconstructed and simulated the less certain
@@ -99,10 +100,31 @@ def test_historical_controls_become_the_control_arm() -> None:
     assert any("historical" in text for text in contrast.assumptions())
 
 
+def test_the_controls_of_a_trial_stay_its_controls() -> None:
+    """Taken apart and brought together again it is the same trial, and borrows alike."""
+    whole = trial(n=15, historical=30)
+    current, old = whole.select("arm != 'historical control'"), whole.select("arm == 'historical control'")
+    again = pg.with_historical_controls(current, old)
+    assert again.arms == whole.arms
+    effects = [
+        pg.contrast(pg.fit("als_slope", one, borrowing=pg.Commensurate(0.2), random_seed=1), "slope_difference")
+        for one in (whole, again)
+    ]
+    one, other = (effect.select("slope_difference", active_arm="treated") for effect in effects)
+    assert float(one.mean()) == pytest.approx(float(other.mean()), abs=0.05 * float(one.std()))
+    assert not any("without concurrent" in text for text in effects[1].assumptions())
+
+
+def test_what_is_unknown_meets_no_rule_not_even_a_negated_one() -> None:
+    cohort = registry()
+    kept = cohort.select("age != 50 and arm == 'a'").subjects
+    assert kept["age"].notna().all() and len(kept)
+
+
 def test_the_same_id_in_both_is_two_people() -> None:
     one = registry(20)
-    both = pg.with_historical_controls(one.select("arm == 'a'"), one)
-    assert both.n_subjects == 10 + 20 and "historical r1" in both.subjects.index and "r1" in both.subjects.index
+    both = pg.with_historical_controls(one.select("arm == 'a'"), one.select("arm == 'a'"))
+    assert both.n_subjects == 10 + 10 and "historical r1" in both.subjects.index and "r1" in both.subjects.index
 
 
 def test_what_cannot_be_brought_together_is_refused() -> None:
@@ -114,7 +136,9 @@ def test_what_cannot_be_brought_together_is_refused() -> None:
     with pytest.raises(CohortError, match="share no outcome"):
         pg.with_historical_controls(one, pg.datasets.sle_anakinra())
     with pytest.raises(CohortError, match="label of the controls"):
-        pg.with_historical_controls(one, registry(20, seed=1), control="a")
+        pg.with_historical_controls(one, registry(20, seed=1).select("arm == 'b'"), control="a")
+    with pytest.raises(CohortError, match="2 arms"):
+        pg.with_historical_controls(one.select("arm == 'a'"), one)
 
 
 def test_differences_are_standardised() -> None:

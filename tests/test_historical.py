@@ -185,7 +185,18 @@ def test_a_single_study_is_borrowed_by_the_prior_alone() -> None:
 def test_a_rate_without_events_is_fitted_and_says_what_it_cannot() -> None:
     found = pg.map_prior({"study": ["a", "b"], "exposure": [30.0, 20.0], "events": [0, 2]}, "counts")
     assert np.isfinite(found.summary().loc["new study", "median"])
-    assert np.isnan(found.ess("elir")) or found.ess("elir") > 0
+    assert np.isnan(found.ess("moment")) and np.isnan(found.summary().loc["new study", "sd"])
+
+
+@pytest.mark.parametrize("means", [(-0.3, -(0.1 + 0.2), -0.3), (-1, -1, -1), (-1, -1.0001, -1)])
+def test_estimates_that_happen_to_be_alike_do_not_settle_the_spread(means: tuple[float, ...]) -> None:
+    """Their errors say what spread could have been seen: 0.1, so that one of that size stays possible."""
+    table = {"study": list("abc"), "n": [30, 50, 20], "mean": list(means), "sd": [0.9, 0.7, 0.9]}
+    found = pg.map_prior(
+        table, "normal", mean=pg.Prior("Normal", mu=-1, sigma=1), between=pg.Prior("HalfNormal", sigma=0.6)
+    )
+    assert found.summary().loc["tau", "mean"] == pytest.approx(0.173, abs=0.006)
+    assert found.summary().loc["new study", "sd"] == pytest.approx(0.297, abs=0.02)
 
 
 @pytest.mark.slow

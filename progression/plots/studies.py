@@ -49,7 +49,7 @@ def studies(found: MapPrior) -> Figure:
     left.invert_yaxis()
     left.set_xlabel(_UNITS[found.kind], size=SMALL)
     left.legend([seen, moved, ahead], ["alone", "with the others", "new"], frameon=False, fontsize=SMALL, loc="best")
-    right.set_title(f"the MAP prior, worth {found.ess('moment'):.3g} by its moments", size=MEDIUM, loc="left")
+    right.set_title(f"the MAP prior, worth {found.ess():.3g} by ELIR", size=MEDIUM, loc="left")
     x, weight = found.density()
     inside = (x > summary.loc["new study", "lower"] - (new["upper"] - new["lower"]) * 0.3) & (
         x < new["upper"] * 1.6 - 0.6 * new["median"]

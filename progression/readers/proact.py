@@ -42,7 +42,7 @@ def read_proact(
         Outcomes alsfrsr (0 to 48), vital_capacity (percent of predicted, forced, else slow) and, if asked for, the items.
         Arms "placebo" and "active" where the form TREATMENT is there, else one arm "registry". Covariates where known: age,
         sex, onset_site, months_since_onset, rate_before_baseline ((48 - first score) / months since onset), riluzole,
-        vital_capacity_baseline. Deaths with their day; the last day with any form's entry is the end of follow-up. Its
+        vital_capacity_baseline. Deaths with their day; the last day with a score or a vital capacity is the end of follow-up of the others. Its
         `warnings` say how many rows each repair touched.
 
     Raises

@@ -22,6 +22,7 @@ COVARIATES = (
 )
 EVENTS = ("event", "event_time", "end_of_follow_up")
 _YEAR = 365.25
+_FRACTION = 2.0  # a form of percents whose largest is no more than this holds fractions
 _NEAR_START = 31  # days: a first score or vital capacity within them counts as baseline
 
 Forms = Mapping[str, pd.DataFrame]
@@ -31,6 +32,9 @@ def facts(forms: Forms, scores: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """One row a subject with a score: arm, covariates, death. Times in days."""
     subjects = pd.Index(scores["subject"].unique(), name="subject")
     known = pd.DataFrame(index=subjects)
+    for name, form in forms.items():
+        if len(form) and not form["subject_id"].isin(subjects).any():
+            ledger.strange(name, str(form["subject_id"].dropna().iloc[0]), str(subjects[0]))
     if "TREATMENT" in forms:
         arm = _fact(forms, "TREATMENT", "Study_Arm", ledger, _word({"active": "active", "placebo": "placebo"}))
         known["arm"] = arm.reindex(subjects)
@@ -80,12 +84,19 @@ def _with_death(known: pd.DataFrame, forms: Forms, ledger: Ledger) -> pd.DataFra
     if "DEATHDATA" not in forms:
         return known
     died = _fact(forms, "DEATHDATA", "Subject_Died", ledger, _word({"yes": True, "no": False}))
-    day = _fact(forms, "DEATHDATA", "Death_Days", ledger, _number).reindex(died.index)
+    day = _fact(forms, "DEATHDATA", "Death_Days", ledger, _number)
+    table = forms["DEATHDATA"].drop_duplicates("subject_id").set_index("subject_id", drop=False)
+    unsaid = day.index.difference(died[died.astype(bool)].index)
+    if ledger.found(
+        "death_unstated", "DEATHDATA", table.loc[unsaid], "Death_Days", "a day of death, and Subject_Died is not Yes"
+    ):
+        died = pd.concat([died.drop(unsaid, errors="ignore"), pd.Series(True, unsaid)])
     dead = died[died.astype(bool)].index
     without = dead[day.reindex(dead).isna()]
     if len(without):
-        own = forms["DEATHDATA"].drop_duplicates("subject_id").set_index("subject_id", drop=False).loc[without]
-        ledger.found("death_without_day", "DEATHDATA", own, "Death_Days", "the subject died, and no day is given")
+        ledger.found(
+            "death_without_day", "DEATHDATA", table.loc[without], "Death_Days", "the subject died, and no day is given"
+        )
     dead = dead.difference(without).intersection(known.index)
     known.loc[dead, "event"], known.loc[dead, "event_time"] = "death", day.loc[dead]
     return known
@@ -97,27 +108,33 @@ def with_vital_capacity(scores: pd.DataFrame, forms: Forms, ledger: Ledger) -> p
     for form, column in (("FVC", "Forced_Vital_Capacity_Delta"), ("SVC", "Slow_vital_Capacity_Delta")):
         trials = [f"pct_of_Normal_Trial_{i}" for i in (1, 2, 3)]
         table = forms.get(form)
-        if table is None or column not in table or not set(trials) & set(table.columns):
+        there = [] if table is None else [one for one in trials if one in table]
+        if table is None or not there:
             continue
-        there = [one for one in trials if one in table]
-        table = days(table[table[column].notna() & table["subject_id"].notna()], column, form, ledger)
+        if column not in table:
+            ledger.lacking(form, column)
+            continue
+        table = days(table[table["subject_id"].notna() & table[there].notna().any(axis=1)], column, form, ledger)
+        early = table["time"] < 0
+        ledger.found("negative_days", form, table[early], column, "a vital capacity from before the start of the trial")
+        table = table[~early]
         numbers = table[there].apply(pd.to_numeric, errors="coerce")
+        if numbers.max(axis=None) <= _FRACTION:
+            ledger.fractions(form, there[0], float(numbers.max(axis=None)))
         for one in there:
             bad = table[one].notna() & ~numbers[one].between(0, 200, inclusive="right")
             ledger.found("impossible_vital_capacity", form, table[bad], one, "no vital capacity from above 0 to 200 %")
             numbers[one] = numbers[one].where(~bad)
-        best = numbers.max(axis=1)
-        found.append(
-            pd.DataFrame(
-                {"subject": table["subject_id"], "time": table["time"], "row": table["row"], "vital_capacity": best}
-            )
+        best = pd.DataFrame(
+            {"subject": table["subject_id"], "time": table["time"], "vital_capacity": numbers.max(axis=1)}
         )
+        found.append(best.groupby(["subject", "time"], as_index=False)["vital_capacity"].max())
     if not found:
         return scores.assign(vital_capacity=np.nan)
     # Forced before slow: where a subject has both on one day the first is kept.
     every = pd.concat(found).dropna(subset=["vital_capacity"])
-    every = every[(every["time"] >= 0) & every["subject"].isin(scores["subject"])].drop_duplicates(["subject", "time"])
-    return scores.merge(every.drop(columns="row"), on=["subject", "time"], how="outer")
+    every = every[every["subject"].isin(scores["subject"])].drop_duplicates(["subject", "time"])
+    return scores.merge(every, on=["subject", "time"], how="outer")
 
 
 def until_death(visits: pd.DataFrame, known: pd.DataFrame, ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -181,9 +198,8 @@ def _site(forms: Forms, ledger: Ledger) -> pd.Series:
     }
     said = pd.DataFrame({column: form[column].isin(["1", "1.0", "Yes", "yes"]) for column in marks})
     if marks and said.to_numpy().any():
-        place = said.idxmax(axis=1).map({column: "bulbar" if "bulbar" in site else "limb" if "limb" in site else "other"
-                                         for column, site in marks.items()})  # fmt: skip
-        own = place[said.any(axis=1)].groupby(form["subject_id"]).first()
+        text = said.apply(lambda row: " ".join(site for column, site in marks.items() if row[column]), axis=1)
+        own = _place(text[said.any(axis=1)]).groupby(form["subject_id"]).first()
         words = own if words.empty else words.combine_first(own)
     return words
 

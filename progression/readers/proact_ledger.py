@@ -21,12 +21,14 @@ REPAIRS = {
     "item_out_of_range": "empty items that are no whole number from 0 to 4",
     "both_q5": "where both forms of question 5 are answered, keep the one that fits the total, else Q5a",
     "total_from_items": "take the sum of the 12 items where the total differs from it or is missing",
+    "no_total": "drop rows that have neither a total nor all 12 items",
     "onset_after_baseline": "forget an onset that lies after the start of the trial",
     "conflicting_facts": "of facts that a form states twice and differently of one subject, keep the first",
     "unreadable_facts": "forget facts that are no number, or no known word",
     "no_arm": "leave out subjects without an arm",
     "after_death": "drop entries from after the death",
     "death_without_day": "treat a death without a day as not known",
+    "death_unstated": "take a subject with a day of death for dead, whatever Subject_Died says",
     "impossible_vital_capacity": "forget vital capacities that are no number, or not from above 0 to 200 %",
 }
 
@@ -77,6 +79,21 @@ class Ledger:
                 remedy=f'correct the file, or repair={[kind]!r} to {REPAIRS[kind]}',
             ))  # fmt: skip
         return False
+
+    def strange(self, form: str, its: str, ours: str) -> None:
+        """Note a form in which no subject of ALSFRS stands: there is no repair."""
+        self.faults.append(Fault(what=f"{form}: none of its subjects stands in ALSFRS, whose ids look like {ours!r}", column="subject_id", table="file",
+                                 value=its, remedy="write ids alike in all forms, or take the form out of the folder"))  # fmt: skip
+
+    def lacking(self, form: str, column: str) -> None:
+        """Note a column that is not there."""
+        self.faults.append(Fault(what=f"{form}: the column is missing", column=column, table="file",
+                                 remedy="export the form again, or take it out of the folder"))  # fmt: skip
+
+    def fractions(self, form: str, column: str, largest: float) -> None:
+        """Note a form of percents that holds fractions."""
+        self.faults.append(Fault(what=f"{form}: the largest value is {largest:g}: fractions, it seems, where percents are wanted", column=column,
+                                 table="file", remedy="multiply the form's values by 100"))  # fmt: skip
 
     def close(self) -> None:
         """Refuse the folder if anything stands unrepaired."""

@@ -59,6 +59,7 @@ def scores(form: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     beyond = (total > 48) | (total < 0) | (form["ALSFRS_R_Total"].notna() & total.isna())
     ledger.found("over_48", "ALSFRS", form[beyond], "ALSFRS_R_Total", "the total is no number from 0 to 48")
     complete = items.notna().all(axis=1)
+    emptied = _emptied(form)
     added = items.sum(axis=1, min_count=len(ITEMS))
     differs = complete & ~beyond & ~(total == added)
     if ledger.found(
@@ -69,6 +70,10 @@ def scores(form: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         "the total is missing, or not the sum of its 12 items",
     ):
         total = total.where(~differs, added)
+    # A total beside an impossible item may have been added up with it.
+    total = total.where(~emptied)
+    bare = total.isna() & ~short & ~beyond
+    ledger.found("no_total", "ALSFRS", form[bare], "ALSFRS_R_Total", "there is no total, and not every item to add up")
     keep = ~short & ~beyond & total.notna()
     made = pd.concat([form[["row", "subject_id", "time"]], items], axis=1).assign(alsfrsr=total)[keep]
     again = made.duplicated(["subject_id", "time"])
@@ -99,6 +104,13 @@ def _item(form: pd.DataFrame, name: str, column: str, ledger: Ledger) -> pd.Seri
         f"the item {name.replace('_', ' ')} is no whole number from 0 to 4",
     )
     return number.where(~bad).astype(float)
+
+
+def _emptied(form: pd.DataFrame) -> pd.Series:
+    """Rows with an item that is no whole number from 0 to 4."""
+    there = [column for column in (*_COLUMNS.values(), _Q5B) if column in form]
+    bad = form[there].apply(lambda cells: cells.notna() & ~pd.to_numeric(cells, errors="coerce").isin([0, 1, 2, 3, 4]))
+    return pd.Series(bad.any(axis=1), form.index)
 
 
 def _any(form: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
