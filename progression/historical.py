@@ -79,9 +79,9 @@ class MapPrior:
             rows[f"study[{name}]"] = [mean, np.sqrt(weight @ (values - mean) ** 2), *back(m + s * z)]
         x, weight = self.density()
         mean = weight @ x
+        moments = [np.nan, np.nan] if self.kind == "counts" else [mean, np.sqrt(weight @ (x - mean) ** 2)]
         rows["new study"] = [
-            mean,
-            np.sqrt(weight @ (x - mean) ** 2),
+            *moments,
             *np.interp(wanted, np.cumsum(weight) - weight / 2, x),
         ]
         return pd.DataFrame(rows, index=["mean", "sd", "lower", "median", "upper"]).T

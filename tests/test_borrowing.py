@@ -103,13 +103,21 @@ def test_of_a_single_arm_the_drift_is_its_prior() -> None:
 
 @pytest.mark.parametrize("scale", [0.25, 0.8])
 def test_of_a_single_arm_the_priors_split_what_is_known(scale: float) -> None:
-    """With the default prior of the effect, Normal(0, 0.5), both are as two normals of which the difference is measured."""
+    """Concurrent slope Normal(-1, 1), drift and effect Normal(0, 0.5): three normals of which two sums are measured."""
     single = trial(single=True, n=40, drift=-0.7)
-    mean, sd = effect(single, pg.Pooled(), priors={"slope_effect": pg.Prior("Normal", mu=0, sigma=50)})
+    wide = {"mean_slope": pg.Prior("Normal", mu=0, sigma=50), "slope_effect": pg.Prior("Normal", mu=0, sigma=50)}
+    slopes = pg.contrast(pg.fit("als_slope", single, priors=wide, random_seed=1), "slope").draws["slope"]
+    seen, error = (
+        getattr(slopes, name)(("chain", "draw")).sel(arm=[HISTORICAL, "treated"]).to_numpy() for name in ("mean", "std")
+    )
+    reads = np.array([[1.0, 1, 0], [1, 0, 1]])  # historical slope = concurrent + drift, treated = concurrent + effect
+    prior, centre = np.diag([1.0, scale**-2, 4.0]), np.array([-1.0, 0, 0])
+    covariance = np.linalg.inv(prior + reads.T @ np.diag(error**-2) @ reads)
+    mean = covariance @ (prior @ centre + reads.T @ (seen / error**2))
     found = effect(single, pg.Commensurate(scale))
-    whole = 0.25 + scale**2 + sd**2
-    assert found[0] == pytest.approx(mean * 0.25 / whole, abs=0.05)
-    assert found[1] == pytest.approx(np.sqrt(0.25 * (scale**2 + sd**2) / whole), rel=0.07)
+    assert found[0] == pytest.approx(mean[2], abs=0.04) and found[1] == pytest.approx(
+        np.sqrt(covariance[2, 2]), rel=0.05
+    )
 
 
 def test_which_arm_is_concurrent_must_be_said() -> None:
