@@ -46,7 +46,7 @@ def test_a_file_loses_nothing(name, n_arms, fake_fit, tiny_cohort, tmp_path):
 def test_replaced_priors_and_options_come_back(fit, tmp_path):
     again = pg.load(fit.save(tmp_path / "run.nc"))
     assert again.priors["sd_slope"].parameters["sigma"] == 0.123456789 and again.priors == fit.priors
-    assert again.options == {"baseline": "auto", "covariates": ["age"]}
+    assert again.options == {"baseline": "auto", "covariates": ["age"], "time_course": "straight"}
     np.testing.assert_array_equal(again.predict([3.0], draws=10)["score"], fit.predict([3.0], draws=10)["score"])
 
 

@@ -16,6 +16,7 @@ from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.marginal import alike
 from progression.engines.prepared import Program, _prepared
+from progression.time_course import course
 from tests import simulators
 
 
@@ -71,7 +72,7 @@ ALS_PRIORS = {
     "mean_level": normal(38, 10), "level_difference": normal(0, 5), "level_coefficient": normal(0, 3),
     "sd_level": half(8), "mean_slope": normal(-1, 1), "slope_effect": normal(0, 0.5), "slope_coefficient": normal(0, 0.5),
     "sd_slope": half(1), "correlation": pg.Prior("Uniform", lower=-1, upper=1),
-    "sd_residual": pg.Prior("LogNormal", mu=0.6, sigma=0.5),
+    "sd_residual": pg.Prior("LogNormal", mu=0.6, sigma=0.5), "bend": normal(0, 2),
 }  # fmt: skip
 TWO, THREE, ONE = {"control": 7, "treated": 6}, {"control": 5, "high": 4, "low": 5}, {"treated": 9}
 ALS = {
@@ -80,6 +81,7 @@ ALS = {
     "a covariate": ({"n_per_arm": TWO, "level_coefficient": [2.0], "slope_coefficient": [-0.2]}, {"covariates": ["x0"]}),
     "visits before month 0": ({"n_per_arm": TWO, "months": [-2.5, -1.0, 0.0, 3.0, 6.0]}, {}),
     "one arm": ({"n_per_arm": ONE}, {}),
+    "a course that bends": ({"n_per_arm": TWO, "months": [-1.0, 0.0, 1.5, 3.0, 6.0, 9.0]}, {"time_course": (3.0, 6.0, 9.0)}),
     "all of it": ({"n_per_arm": THREE, "months": [-2.5, 0.0, 3.0, 6.0], "level_coefficient": [2.0, 1.0],
                    "slope_coefficient": [-0.2, 0.1], "dropout_per_month": 0.1},
                   {"baseline": "free", "covariates": ["x0", "x1"]}),
@@ -113,6 +115,7 @@ def als_design(cohort, options):
         "level_difference": on if options.get("baseline") == "free" else on[:, :0],
         "slope_effect": on * np.maximum(month, 0)[:, None],  # nothing works before month 0
         "level_coefficient": covariates, "slope_coefficient": covariates * month[:, None],
+        "bend": course(month, [3.0, 6.0], 9.0) if "time_course" in options else on[:, :0],
     }  # fmt: skip
     return columns, subject, month, visits["score"].to_numpy(float)
 
