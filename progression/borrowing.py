@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ NOBODY = "concurrent control"  # the arm without a patient that a single-arm tri
 
 
 @dataclass(frozen=True, kw_only=True)
-class Borrowing:
+class Borrowing(ABC):
     """Base of the ways to borrow: the arms that are historical, and what their differences are like.
 
     Historical controls stand in the program as an arm of their own. Its treatment effect is the *drift*: how much slower
@@ -43,9 +44,9 @@ class Borrowing:
                 [setting_fault("level", self.level, "is not a positive number", "give an SD, or leave it out")]
             )
 
+    @abstractmethod
     def components(self) -> tuple[tuple[float, float], ...]:
         """Weights and SDs of the normals that the prior of the drift is made of."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return self.name

@@ -121,7 +121,7 @@ def _placed(months: np.ndarray, seen: np.ndarray) -> tuple[list[float], list[flo
     number = min(_MOST, len(within) - 2)
     least = max(_APART, 0.05 * end)  # knots that all but meet would let the course swing between them
     places: list[float] = []
-    for one in np.quantile(inner, np.arange(1, number + 1) / (number + 1)).round(2):
+    for one in np.quantile(inner, np.arange(1, number + 1) / (number + 1)).round(2) if len(inner) else ():
         if one - (places[-1] if places else 0.0) >= least and end - one >= least:
             places.append(float(one))
     if not places:

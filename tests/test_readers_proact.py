@@ -79,6 +79,33 @@ def test_each_fault_is_found_counted_and_repaired_only_on_request(tmp_path: Path
     assert set(said) - {kind} <= {"total_from_items", "partial_duplicates", "no_total"}  # what follows from it
 
 
+# How many scores fewer than in the clean folder each repair leaves; faults that are added rows leave none fewer.
+FEWER = {"exact_duplicates": 0, "partial_duplicates": 0, "missing_day": 1, "missing_subject": 1, "negative_days": 1, "short_scale": 2, "over_48": 1,
+         "item_out_of_range": 1, "both_q5": 0, "total_from_items": 0, "onset_after_baseline": 0, "conflicting_facts": 0, "unreadable_facts": 0,
+         "after_death": 0, "death_without_day": 0, "death_unstated": 0, "no_total": 2, "impossible_vital_capacity": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FEWER)
+def test_a_repair_does_what_it_says(tmp_path: Path, kind: str) -> None:
+    clean, planted = folder.forms(30), folder.forms(30)
+    folder.FAULTS[kind][0](planted)
+    before = pg.read_proact(folder.write(tmp_path / "a", clean))
+    after = pg.read_proact(folder.write(tmp_path / "b", planted), repair="all")
+    assert before.visits["alsfrsr"].notna().sum() - after.visits["alsfrsr"].notna().sum() == FEWER[kind]
+    assert (after.visits["month"] >= 0).all()
+    both = before.visits.merge(after.visits, on=["subject", "month"], suffixes=("_before", "_after")).dropna(
+        subset=["alsfrsr_after"]
+    )
+    np.testing.assert_array_equal(both["alsfrsr_before"], both["alsfrsr_after"])  # what stays is what it was
+    known = {"onset_after_baseline": "months_since_onset", "unreadable_facts": "sex"}
+    if kind in known:
+        assert after.subjects[known[kind]].isna().sum() == before.subjects[known[kind]].isna().sum() + 1
+    died = before.subjects["event"].notna().sum()
+    assert after.subjects["event"].notna().sum() == died
+    if kind == "impossible_vital_capacity":  # the day's other trial is left
+        assert both["vital_capacity_after"].iloc[5] == both["vital_capacity_before"].iloc[5] - 2
+
+
 def test_a_repair_changes_only_what_it_names(tmp_path: Path) -> None:
     """The same folder with and without planted copies: one cohort."""
     clean, planted = folder.forms(30), folder.forms(30)

@@ -79,6 +79,11 @@ def test_knots_are_placed_where_the_values_are(
         assert last == [end]
 
 
+def test_visits_too_close_for_any_knot_are_refused_in_words() -> None:
+    with pytest.raises(CohortError, match="cannot show 1 bend"):
+        place_knots("spline", np.array([0, 0.26, 0.26, 0.51, 0.509]))
+
+
 def test_straight_has_no_knots() -> None:
     assert place_knots("straight", MONTHS) == ([], [])
 
