@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from progression.baseline import Comparability as Comparability
     from progression.baseline import comparability as comparability
     from progression.baseline import with_historical_controls as with_historical_controls
+    from progression.borrowing import CalendarDrift as CalendarDrift
     from progression.borrowing import Commensurate as Commensurate
     from progression.borrowing import Pooled as Pooled
+    from progression.borrowing import PowerPrior as PowerPrior
     from progression.borrowing import RobustMAP as RobustMAP
     from progression.borrowing import Separate as Separate
+    from progression.borrowing import Sources as Sources
     from progression.checking import check as check
     from progression.checking import prior_check as prior_check
     from progression.cohort import Cohort as Cohort
@@ -62,7 +65,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],
-        "borrowing": ["Commensurate", "Pooled", "RobustMAP", "Separate"],
+        "borrowing": ["CalendarDrift", "Commensurate", "Pooled", "PowerPrior", "RobustMAP", "Separate", "Sources"],
         "baseline": ["Comparability", "comparability", "with_historical_controls"],
         "contrasts": ["Contrast", "contrast"],
         "faults": ["CohortError", "InputError", "SettingError"],

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from progression.cohort import Cohort
-from progression.drift import DriftPrior
-from progression.encoding import encode
-from progression.engines.program import build
-from progression.faults import CohortError, Fault, SettingError, is_number, setting_fault, suggest
-from progression.modeling import Model, Prior, SupportsPyMC
+from progression.drift import DriftPrior, SourcesPrior
+from progression.faults import SettingError, is_number, setting_fault
+from progression.priors import Prior
 
 NOBODY = "concurrent control"  # the arm without a patient that a single-arm trial is compared with
 
@@ -23,12 +20,12 @@ class Borrowing(ABC):
 
     Historical controls stand in the program as an arm of their own. Its treatment effect is the *drift*: how much slower
     or faster they decline than concurrent controls would (in the units of the model's effect, on the log scale where
-    the effect is a ratio). A way to borrow is a prior of this drift.
+    the effect is a ratio). A way to borrow is a prior of this drift; `PowerPrior` gives patients a weight instead.
 
     Parameters
     ----------
     arms : tuple of str
-        Labels of the historical arms.
+        Labels of the historical arms; one label may be given as it stands.
     level : float, optional
         SD of the difference at baseline; that of the model's own prior where omitted.
     """
@@ -39,14 +36,24 @@ class Borrowing(ABC):
     name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        arms = (self.arms,) if isinstance(self.arms, str) else tuple(self.arms)
+        object.__setattr__(self, "arms", arms)
+        faults = []
         if self.level is not None and (not is_number(self.level) or self.level <= 0):
-            raise SettingError(
-                [setting_fault("level", self.level, "is not a positive number", "give an SD, or leave it out")]
-            )
+            faults.append(setting_fault("level", self.level, "is not a positive number", "give an SD, or leave it out"))
+        twice = sorted({arm for arm in arms if arms.count(arm) > 1})
+        faults += [setting_fault("arms", arm, "stands twice: the same patients cannot be borrowed twice", "name each arm once")
+                   for arm in twice]  # fmt: skip
+        if faults:
+            raise SettingError(faults)
 
     @abstractmethod
     def components(self) -> tuple[tuple[float, float], ...]:
-        """Weights and SDs of the normals that the prior of the drift is made of."""
+        """Weights and SDs of the normals that the prior of the drift is made of; empty where no drift is allowed for."""
+
+    def drift(self, base: Prior, dim: str, arms: tuple[str, ...]) -> DriftPrior | SourcesPrior:
+        """The prior of an effect over `dim` of which the labels `arms` are drifts, and the rest effects under `base`."""
+        return DriftPrior(base, dim, arms, self.components())
 
     def __str__(self) -> str:
         return self.name
@@ -141,100 +148,138 @@ class RobustMAP(Borrowing):
                 f"{self.weight:g} as Normal(0, {self.wide:g})")  # fmt: skip
 
 
-def arranged(
-    model: Model,
-    cohort: Cohort,
-    priors: Mapping[str, SupportsPyMC],
-    borrowing: Borrowing,
-    *,
-    options: Mapping[str, Any],
-    outcomes: Any,
-) -> tuple[Cohort, dict[str, SupportsPyMC]]:
-    """The cohort with its arms in the order that a way to borrow needs, and the priors with those of the drift.
+@dataclass(frozen=True)
+class Sources(Borrowing):
+    """Several historical sources and the concurrent controls are draws from one population of studies.
 
-    Raises
-    ------
-    CohortError
-        Where there is no historical arm, or nobody but them.
-    SettingError
-        For `Separate` without concurrent controls: there is no contrast; or where an effect has a prior that the drift
-        cannot share.
+    The controls of each study, the concurrent ones among them, have a slope that is normal around a common mean with SD
+    tau, and tau ~ HalfNormal(scale) is learned: sources that disagree with each other are trusted less. A drift is the
+    difference of two such draws, so that the drifts of all sources share that of the concurrent controls.
+
+    Parameters
+    ----------
+    scale : float
+        Of the half-normal prior of tau, in the units of the effect. With fewer than four sources it matters.
+
+    Notes
+    -----
+    The meta-analytic-combined model of Schmidli et al. (2014), Biometrics 70:1023, section 2, on patient data; half-normal
+    scales: Gelman (2006), Bayesian Analysis 1:515.
     """
-    if not isinstance(borrowing, Borrowing):
-        raise SettingError(
-            [setting_fault("borrowing", borrowing, "is no way to borrow", "give pg.Commensurate(scale=0.2) or another")]
-        )
-    borrowing.components()
-    historical = [arm for arm in cohort.arms if arm in borrowing.arms]
-    lost = [arm for arm in borrowing.arms if arm not in cohort.arms]
-    if lost or len(historical) == len(cohort.arms):
-        what = (
-            f"there is no historical arm of that name{suggest(lost[0], cohort.arms)}"
-            if lost
-            else "every arm is historical"
-        )
-        raise CohortError([Fault(what=what, value=lost[0] if lost else historical[0], column="arm", table="subjects",
-                                 remedy="bring controls in with pg.with_historical_controls, or name their arm: arms=(...,)")])  # fmt: skip
-    others = [arm for arm in cohort.arms if arm not in historical]
-    alone = cohort.arms[0] in historical  # no concurrent controls: the control arm is historical
-    if alone and len(others) > 1:
-        raise CohortError([Fault(what=f"{cohort.arms[0]!r} stands first, so that it is not said which of {', '.join(others)} is the concurrent control",
-                                 column="arm", table="subjects", remedy="make the cohort with arms= that begin with the concurrent control")])  # fmt: skip
-    if alone and isinstance(borrowing, Separate):
-        raise SettingError([setting_fault("borrowing", "Separate", "leaves a single-arm cohort without any contrast: treatment and drift cannot "
-                                          "be told apart", "say how large a drift may be: pg.Commensurate(scale=...)")])  # fmt: skip
-    if isinstance(borrowing, Pooled):
-        return _pooled(cohort, historical, others, alone), dict(priors)
-    arms = ([NOBODY] if alone else []) + others + historical
-    made = replace(cohort, arms=tuple(arms), historical_arms=tuple(historical))
-    return made, _with_drift(model, made, priors, borrowing, options, outcomes)
+
+    scale: float
+
+    def components(self) -> tuple[tuple[float, float], ...]:
+        """One normal, of the size that tau has a priori."""
+        return ((1.0, _positive("scale", self.scale)),)
+
+    def drift(self, base: Prior, dim: str, arms: tuple[str, ...]) -> SourcesPrior:
+        """Drifts that share the concurrent controls' own deviation, their SD unknown."""
+        return SourcesPrior(base, dim, arms, self.scale)
+
+    def __str__(self) -> str:
+        return (f"historical sources and concurrent controls are taken as alike in kind: studies differ with an SD ~ "
+                f"HalfNormal({self.scale:g})")  # fmt: skip
 
 
-def _pooled(cohort: Cohort, historical: list[str], others: list[str], alone: bool) -> Cohort:
-    control = historical[0] if alone else others[0]
-    subjects = cohort.subjects
-    subjects["arm"] = subjects["arm"].where(~subjects["arm"].isin(historical), control)
-    arms = [control, *(arm for arm in others if arm != control)]
-    return replace(cohort, _subjects=subjects, arms=tuple(arms), historical_arms=())
+@dataclass(frozen=True)
+class CalendarDrift(Borrowing):
+    """Patients who entered earlier differ by steps from period to period: a random walk, treated and controls alike.
+
+    For controls who are not concurrent with a treatment, as in a platform trial. Each step is the difference between those
+    who entered before a period and those since; the latest period is the one that slopes are reported for.
+
+    Parameters
+    ----------
+    column : str
+        Covariate that says in which period each patient entered; labels in ascending order are periods in time.
+    scale : float
+        SD of a step, in the units of the effect (on the log scale for ratios). Large: only concurrent controls count.
+
+    Notes
+    -----
+    A first-order random walk; Saville et al. (2022), Clinical Trials 19:490 (the Bayesian time machine) smooths one of
+    second order.
+    """
+
+    column: str
+    scale: float
+    arms: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def components(self) -> tuple[tuple[float, float], ...]:
+        """One normal a step."""
+        return ((1.0, _positive("scale", self.scale)),)
+
+    def __str__(self) -> str:
+        return f"the course drifts from period to period ({self.column}) by steps taken as Normal(0, {self.scale:g})"
 
 
-def _with_drift(
-    model: Model,
-    cohort: Cohort,
-    priors: Mapping[str, SupportsPyMC],
-    borrowing: Borrowing,
-    options: Mapping[str, Any],
-    outcomes: Any,
-) -> dict[str, SupportsPyMC]:
-    encoded = encode(model, cohort, options=options, outcomes=outcomes)
-    dims = build(model, encoded, priors).model.named_vars_to_dims
-    made, faults = dict(priors), []
-    effects = [name for name in priors if "active_arm" in (dims.get(name) or ())]
-    if len(effects) > 1:
-        raise SettingError([setting_fault("borrowing", str(borrowing), f"cannot be written for {model.name}: {' and '.join(effects)} are effects of "
-                                          "a treatment that historical controls never had, and a drift is neither",
-                                          "use als_slope or als_shared, or pg.Pooled()")])  # fmt: skip
-    for name, prior in priors.items():
-        own = dims.get(name) or ()
-        is_effect = "active_arm" in own or "separate_arm" in own  # of a hazard too, where it has a ratio of its own
-        is_level = "baseline_arm" in own and borrowing.level is not None
-        if not (is_effect or is_level):
-            continue
-        if (
-            not isinstance(prior, Prior)
-            or prior.distribution not in ("Normal", "LogNormal")
-            or not {"mu", "sigma"} >= set(prior.parameters)
-        ):
-            faults.append(setting_fault("priors", repr(prior), f"of {name!r} cannot be set beside a drift",
-                                        "give it a Normal or LogNormal with mu and sigma"))  # fmt: skip
-            continue
-        parts = borrowing.components() if is_effect else ((1.0, float(borrowing.level or 1.0)),)
-        made[name] = DriftPrior(
-            prior, next(dim for dim in own if dim.endswith("_arm")), tuple(cohort.historical_arms), parts
-        )
-    if faults:
-        raise SettingError(faults)
-    return made
+@dataclass(frozen=True)
+class PowerPrior(Borrowing):
+    """Historical controls are pooled with the concurrent ones, but each counts as the share `a0` of a patient.
+
+    The power is on each patient's likelihood with the patient's own effects integrated out, which only the marginal engine
+    has. With 1 this is `Pooled`, with 0 they are left out.
+
+    Parameters
+    ----------
+    a0 : float or Prior
+        The power, from 0 to 1; or its prior, a Beta: then the prior is normalised, and `a0` is in the posterior.
+    weights : mapping of str to float, optional
+        By subject (of historical controls), from 0 to 1, such as propensity weights: they multiply `a0`.
+
+    Notes
+    -----
+    Ibrahim and Chen (2000), Statistical Science 15:46; the normalised form: Duan, Ye and Smith (2006), Environmetrics 17:95.
+    """
+
+    a0: float | Prior
+    weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        faults = []
+        if isinstance(self.a0, Prior):
+            if self.beta is None:
+                faults.append(
+                    setting_fault(
+                        "a0", repr(self.a0), "is no prior of a share", 'give pg.Prior("Beta", alpha=1, beta=1)'
+                    )
+                )
+        elif not is_number(self.a0) or not 0 <= self.a0 <= 1:
+            faults.append(setting_fault("a0", self.a0, "is not between 0 and 1: a patient counts once at most",
+                                        "give a share such as 0.5, or a Beta prior"))  # fmt: skip
+        if self.level is not None:
+            faults.append(setting_fault("level", self.level, "cannot be set: a power prior pools level and slope alike",
+                                        "leave it out, or use pg.Commensurate"))  # fmt: skip
+        if self.weights is not None:
+            wrong = [
+                (key, value) for key, value in dict(self.weights).items() if not is_number(value) or not 0 <= value <= 1
+            ]
+            faults += [setting_fault("weights", value, f"of subject {key!r} is not between 0 and 1", "scale them to 1 at most")
+                       for key, value in wrong[:5]]  # fmt: skip
+        if faults:
+            raise SettingError(faults)
+
+    @property
+    def beta(self) -> tuple[float, float] | None:
+        """Both parameters of the prior of the power, where it has one."""
+        if not isinstance(self.a0, Prior):
+            return None
+        known = self.a0.parameters
+        if self.a0.distribution == "Beta" and set(known) == {"alpha", "beta"}:
+            return known["alpha"], known["beta"]
+        return (1.0, 1.0) if self.a0.distribution == "Uniform" and tuple(known.values()) == (0, 1) else None
+
+    def components(self) -> tuple[tuple[float, float], ...]:
+        """None: the arms are one."""
+        return ()
+
+    def __str__(self) -> str:
+        how = ("the share of a patient that each historical control counts for has the prior " + repr(self.a0) if isinstance(self.a0, Prior)
+               else f"each historical control counts as {self.a0:g} of a patient")  # fmt: skip
+        more = ", times a weight of its own" if self.weights is not None else ""
+        return f"historical controls are pooled with the concurrent ones by a power prior: {how}{more}; no drift allowed for"
 
 
 def _positive(name: str, value: float) -> float:

@@ -59,6 +59,8 @@ class Cohort:
         What was accepted, but should be looked at.
     historical_arms : tuple of str
         Arms whose patients were controls elsewhere, where a way to borrow from them has been chosen.
+    calendar : str
+        Covariate that says in which period a subject entered, where a drift from period to period is allowed for.
     """
 
     _visits: pd.DataFrame
@@ -76,6 +78,7 @@ class Cohort:
     dropped_rows: int = 0
     warnings: tuple[str, ...] = ()
     historical_arms: tuple[str, ...] = ()
+    calendar: str = ""
 
     @classmethod
     def from_table(
@@ -365,7 +368,7 @@ class Cohort:
             "covariates": list(self.covariates), "allocation": self.allocation, "provenance": self.provenance,
             "name": self.name, "source": self.source, "time_unit": self.time_unit,
             "averaged": list(self.averaged), "dropped_rows": self.dropped_rows,
-            "warnings": list(self.warnings), "historical_arms": list(self.historical_arms),
+            "warnings": list(self.warnings), "historical_arms": list(self.historical_arms), "calendar": self.calendar,
         }  # fmt: skip
 
     def _counting(self, outcome: str | None) -> pd.DataFrame:

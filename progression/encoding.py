@@ -13,7 +13,7 @@ import xarray as xr
 from progression.cohort import Cohort
 from progression.event_times import event_rows, unsigned
 from progression.faults import CohortError, Fault
-from progression.groups import encode_groups, encode_mortality
+from progression.groups import encode_calendar, encode_groups, encode_mortality
 from progression.matching import check_options, choose_outcomes, covariate_names, planned_visits, scale_faults
 from progression.modeling import Model
 from progression.onsets import TESTED, onset_arrays
@@ -216,22 +216,27 @@ def encode(
         common = "common" if cohort.allocation == "randomised" else "free"
     # Randomised arms share a baseline; controls from elsewhere need not.
     baseline_arms = [arm for arm in active if arm in cohort.historical_arms] if common == "common" else active
+    earlier, entered = encode_calendar(subjects, cohort.calendar)
     coords: dict[str, list[Any]] = {
-        "subject": list(subjects.index), "arm": list(cohort.arms), "active_arm": active,
-        "baseline_arm": baseline_arms, "covariate": covariates,
+        "subject": list(subjects.index), "arm": list(cohort.arms), "active_arm": [*active, *earlier],
+        "baseline_arm": [*baseline_arms, *earlier], "covariate": covariates, "earlier": earlier,
     }  # fmt: skip
     arm = subjects["arm"].to_numpy()
     on_arm = np.array([[label == one for one in active] for label in arm], dtype=float).reshape(n, len(active))
-    level = np.array([[label == one for one in baseline_arms] for label in arm], dtype=float).reshape(n, -1)
+    level = np.array([[label == one for one in baseline_arms] for label in arm], dtype=float).reshape(
+        n, len(baseline_arms)
+    )
+    on_arm, level = np.column_stack([on_arm, entered]), np.column_stack([level, entered])
+    active = coords["active_arm"]
     arrays: dict[str, Array] = {
         "on_arm": (("subject", "active_arm"), on_arm),
-        "on_baseline_arm": (("subject", "baseline_arm"), level.reshape(n, len(baseline_arms))),
+        "on_baseline_arm": (("subject", "baseline_arm"), level),
         "covariates": (("subject", "covariate"), _standardised(subjects, covariates)),
     }
     for made, labels in (encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm)):
         arrays |= made
         coords |= labels
-    coords[TESTED], onsets = onset_arrays(subjects, cohort.arms[0] if active else None)
+    coords[TESTED], onsets = onset_arrays(subjects, {cohort.arms[0], *cohort.historical_arms} if active else set())
     arrays |= onsets
     if timetable is not None:
         coords["visit"] = list(dict.fromkeys(timetable.sort_values()))

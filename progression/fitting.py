@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from progression.borrowing import NOBODY, Borrowing, arranged
+from progression.arranging import Arranged, arranged
+from progression.borrowing import NOBODY, Borrowing, PowerPrior
 from progression.cohort import Cohort
-from progression.encoding import encode
-from progression.engines import marginal, nuts
+from progression.encoding import Encoded, encode
+from progression.engines import marginal, normalised, nuts, powered
 from progression.faults import SettingError, setting_fault, suggest
 from progression.fitted import Fit
 from progression.gate import diagnose
@@ -76,7 +77,8 @@ def fit(
     strict : bool
         Whether a fit with problems raises instead of warning.
     borrowing : Borrowing, optional
-        How far historical arms are trusted: `Pooled`, `Separate`, `Commensurate` or `RobustMAP`.
+        How far historical patients are trusted: `Pooled`, `Separate`, `Commensurate`, `RobustMAP`, `Sources`,
+        `PowerPrior` (by the marginal engine only) or `CalendarDrift`.
     **sample_kwargs
         For NUTS: ``target_accept``, ``maxdepth``; ``cores``, which the marginal engine has no use for.
 
@@ -94,7 +96,7 @@ def fit(
         The fit has problems and `strict` was asked for.
     """
     chosen = resolve(model)
-    engine = choose_engine(chosen, engine, sampler, sample_kwargs)
+    engine = choose_engine(chosen, engine, sampler, sample_kwargs, borrowing)
     misplaced = [name for name in sample_kwargs if name in chosen.options]
     if misplaced:
         raise SettingError([
@@ -103,8 +105,10 @@ def fit(
         ])  # fmt: skip
     check_settings(cohort, draws, tune, chains, sampler or "nutpie", random_seed, sample_kwargs)
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
+    way = Arranged(cohort, used_priors)
     if borrowing is not None:
-        cohort, used_priors = arranged(chosen, cohort, used_priors, borrowing, options=used_options, outcomes=outcomes)
+        way = arranged(chosen, cohort, used_priors, borrowing, options=used_options, outcomes=outcomes)
+        cohort, used_priors = way.cohort, dict(way.priors)
     encoded = encode(chosen, cohort, options=used_options, outcomes=outcomes)
     seed = secrets.randbelow(2**31) if random_seed is None else int(random_seed)
     settings: dict[str, Any] = {"engine": engine, "draws": draws, "chains": chains, "random_seed": seed}
@@ -115,12 +119,15 @@ def fit(
             else ""
         )
         settings["borrowing"] = f"{borrowing}{alone}"
+        if way.weights is not None:
+            settings["patients_in_part"] = int(((way.weights > 0) & (way.weights < 1)).sum())
     if engine == "marginal":
         try:
-            posterior, stats = marginal.sample(
-                chosen, encoded, used_priors, draws=draws, chains=chains, random_seed=seed
-            )
+            posterior, stats = _by_marginal(chosen, encoded, way, draws=draws, chains=chains, random_seed=seed)
         except marginal.Untrusted as reason:
+            if way.weights is not None:  # no other engine has the marginal likelihoods that are raised to a power
+                raise SettingError([setting_fault("borrowing", str(borrowing), f"cannot be computed on these data: {reason}",
+                                                  "use pg.Commensurate, which any engine can fit")]) from reason  # fmt: skip
             engine, settings["fell_back"] = "nuts", str(reason)
             warnings.warn(
                 f"{chosen.name}: NUTS was run instead of the marginal engine: {reason}", FitWarning, stacklevel=2
@@ -150,8 +157,26 @@ def fit(
     return made
 
 
-def choose_engine(model: Model, engine: object, sampler: str | None, sample_kwargs: Mapping[str, Any]) -> str:
-    """The engine asked for, or the model's own; a setting of NUTS asks for NUTS."""
+def _by_marginal(model: Model, encoded: Encoded, way: Arranged, **how: Any) -> tuple[xr.Dataset, xr.Dataset]:
+    """The marginal engine, patients counted whole or in part."""
+    if way.weights is None:
+        return marginal.sample(model, encoded, way.priors, **how)
+    if way.power is None:
+        return powered.sample(model, encoded, way.priors, weights=way.weights, **how)
+    alpha, beta = way.power
+    return normalised.sample(model, encoded, way.priors, historical=way.weights, alpha=alpha, beta=beta, **how)
+
+
+def choose_engine(
+    model: Model, engine: object, sampler: str | None, sample_kwargs: Mapping[str, Any], borrowing: Borrowing | None = None
+) -> str:  # fmt: skip
+    """The engine asked for, or the model's own; a setting of NUTS asks for NUTS, a power prior for the marginal engine."""
+    if isinstance(borrowing, PowerPrior):
+        if engine is None and sampler is None and not set(sample_kwargs) - {"cores"}:
+            engine = "marginal"
+        elif engine != "marginal":
+            raise SettingError([setting_fault("engine", engine or "nuts", "cannot fit a power prior: NUTS has no likelihood of a patient with the "
+                                              "patient's own effects integrated out", 'leave it and settings of NUTS out, or use engine="marginal"')])  # fmt: skip
     if engine is None:
         of_nuts = sampler is not None or set(sample_kwargs) - {"cores"}
         return "nuts" if of_nuts else model.engine

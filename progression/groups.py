@@ -64,6 +64,24 @@ def encode_groups(subjects: pd.DataFrame, options: Mapping[str, Any]) -> Made:
     return arrays, coords
 
 
+def encode_calendar(subjects: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]:
+    """Steps of a drift over calendar time: a column a period but the first, 1 for a subject who entered before it.
+
+    Returns
+    -------
+    labels : list of str
+        Such as ``"before 2021"``; empty where there is no drift.
+    entered : array, shape (subjects, steps)
+    """
+    if not column:
+        return [], np.zeros((len(subjects), 0))
+    values = subjects[column]
+    periods = sorted(values.unique(), key=lambda one: (str(type(one)), one))
+    at = values.map({label: i for i, label in enumerate(periods)}).to_numpy(int)
+    words = [f"before {label:g}" if isinstance(label, int | float) else f"before {label}" for label in periods[1:]]
+    return words, (at[:, None] < np.arange(1, len(periods))).astype(float)
+
+
 def encode_mortality(options: Mapping[str, Any], active: Sequence[str], on_arm: np.ndarray) -> Made:
     """How treatment reaches the hazard: through the ratio on function, through one of its own, or by the own rate too.
 

@@ -16,7 +16,8 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from progression.borrowing import Borrowing, arranged
+from progression.arranging import Arranged, arranged
+from progression.borrowing import Borrowing
 from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
 from progression.engines import batches, forward, nuts, prepared
@@ -153,13 +154,15 @@ def fit_many(
         cohorts, data = data, Replicates.from_cohorts(data)
     check_settings(data.cohort, draws, 1, 1, "nutpie", random_seed, {})
     check_count("cores", cores)
-    engine = choose_engine(chosen, engine or "marginal", None, {})
+    engine = choose_engine(chosen, engine or "marginal", None, {}, borrowing)
     used_priors, used_options = chosen.with_priors(priors), chosen.with_options(options)
+    way = Arranged(data.cohort, used_priors)
     if borrowing is not None:
-        design, used_priors = arranged(
-            chosen, data.cohort, used_priors, borrowing, options=used_options, outcomes=outcomes
-        )
-        data = replace(data, cohort=design)
+        way = arranged(chosen, data.cohort, used_priors, borrowing, options=used_options, outcomes=outcomes)
+        if way.power is not None:
+            raise SettingError([setting_fault("borrowing", str(borrowing), "is for one fit at a time: each data set has a constant of its own",
+                                              "give a number: pg.PowerPrior(0.5)")])  # fmt: skip
+        data, used_priors = replace(data, cohort=way.cohort), dict(way.priors)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
     built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
     if "onset_lower" in built.used:
@@ -178,7 +181,8 @@ def fit_many(
     known_rows = sum(np.isfinite(value).sum(axis=1) for value in values.values())
     first = {block: value[int(np.argmax(known_rows > 0))] for block, value in values.items()}
     job = cloudpickle.dumps((chosen.name if known else chosen, encoded, used_priors, first, data.cohort, used_options,
-                             [(one.name, settings) for one, settings in wanted], draws, engine, fallback))  # fmt: skip
+                             [(one.name, settings) for one, settings in wanted], draws, engine,
+                             fallback and way.weights is None, way.weights))  # fmt: skip
     tasks = [({block: value[i : i + size] for block, value in values.items()}, seeds[i : i + size])
              for i in range(0, len(data), size)]  # fmt: skip
     run = joblib.Parallel(n_jobs=cores, return_as="generator")(joblib.delayed(_work)(job, *task) for task in tasks)
@@ -243,7 +247,7 @@ def _wanted(model: Model, cohort: Cohort, estimands: str | Sequence[str] | None,
 def _loaded(job: bytes) -> Any:
     """What all groups share: unpickled once in a worker, so that its program is prepared once."""
     model, encoded, priors, first, *rest = cloudpickle.loads(job)
-    model, (*_, engine, _) = resolve(model), rest
+    model, (*_, engine, _, _) = resolve(model), rest
     program = prepared.prepare(model, encoded, priors) if engine == "marginal" else None
     begin = batches.start(program, encoded, first) if program is not None else None
     return (model, program, begin, encoded, priors, *rest)
@@ -251,10 +255,10 @@ def _loaded(job: bytes) -> Any:
 
 def _work(job: bytes, values: Mapping[str, np.ndarray], seeds: Sequence[np.random.SeedSequence]) -> Any:
     """One group of data sets: the draws of the estimands, and a row of diagnostics for each."""
-    model, program, begin, encoded, priors, cohort, options, wanted, draws, engine, fallback = _loaded(job)
+    model, program, begin, encoded, priors, cohort, options, wanted, draws, engine, fallback, weights = _loaded(job)
     n = len(seeds)
     if program is not None:
-        (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds, begin=begin)
+        (batch,) = batches.run(program, encoded, values, draws=draws, seeds=seeds, begin=begin, weights=weights)
         dims = {name: program.split.model.named_vars_to_dims.get(name) or () for name in batch.draws}
         table = pd.DataFrame({"engine": "marginal", "pareto_k": batch.pareto_k, "share": batch.share,
                               "quadrature_error": batch.quadrature_error, "fell_back": "", "problem": list(batch.reasons)})  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ _HALF_A_DAY = 0.5 / DAYS_PER_MONTH
 
 
 def onset_arrays(
-    subjects: pd.DataFrame, control: str | None
+    subjects: pd.DataFrame, controls: Collection[str]
 ) -> tuple[list[Any], dict[str, tuple[tuple[str, ...], np.ndarray]]]:
     """Intervals of onset by subject, and once more those that say something of its distribution.
 
@@ -24,8 +25,8 @@ def onset_arrays(
     ----------
     subjects : pandas.DataFrame
         One row a subject: arm, and onset_lower and onset_upper (months) where the cohort has them.
-    control : str or None
-        Label of the control arm: its subjects have no onset, whatever stands in the columns.
+    controls : collection of str
+        Labels of the arms without treatment: their subjects have no onset, whatever stands in the columns.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def onset_arrays(
         subjects[name].to_numpy(float, na_value=np.nan) if given else np.full(len(subjects), np.nan)
         for name in ("onset_lower", "onset_upper")
     )
-    tested = ~np.isnan(lower) & (subjects["arm"] != control).to_numpy()
+    tested = ~np.isnan(lower) & ~subjects["arm"].isin(list(controls)).to_numpy()
     seen = tested & np.isfinite(upper)
     day = seen & (lower == upper)
     lower = np.where(day, np.maximum(lower - _HALF_A_DAY, 0), lower)

@@ -15,7 +15,10 @@ from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
 from progression.engines.integration import ORDERS, Untrusted, explore, integrate, put
 from progression.engines.marginal import alike
+from progression.engines.powered import powered_integral, whole_form_holds
 from progression.engines.prepared import Program
+from progression.engines.quadrature import Integrated
+from progression.engines.weighted_cells import weighted_cells
 from progression.event_times import unsigned
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
@@ -83,7 +86,7 @@ def start(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray]) 
 
 
 def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *, draws: int,
-        seeds: Sequence[np.random.SeedSequence], begin: Start) -> Iterator[Batch]:  # fmt: skip
+        seeds: Sequence[np.random.SeedSequence], begin: Start, weights: np.ndarray | None = None) -> Iterator[Batch]:  # fmt: skip
     """Posterior draws for every data set, group by group.
 
     Parameters
@@ -99,16 +102,18 @@ def run(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], *,
         One a data set.
     begin : Start
         Of some data set of the design, the same for all groups.
+    weights : array, shape (subjects,), optional
+        Power of each subject's marginal likelihood: see `powered`.
     """
     size = group_size(program)
     for at in range(0, len(seeds), size):
         part = {block: value[at : at + size] for block, value in values.items()}
         own = [np.random.default_rng(seed) for seed in seeds[at : at + size]]
         if not isinstance(program.inner, ClosedForm):
-            yield _integrated(program, encoded, part, draws, own, begin.mode)
+            yield _integrated(program, encoded, part, draws, own, begin.mode, weights)
         else:
             way = _closed if begin.plain else _one_by_one
-            yield way(program, program.inner, encoded, part, draws, own, begin.mode)
+            yield way(program, program.inner, encoded, part, draws, own, begin.mode, weights)
 
 
 def group_size(program: Program) -> int:
@@ -122,23 +127,28 @@ def _points(kind: str, draws: int) -> int:
 
 
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
-            rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
+            rngs: list[np.random.Generator], near: importance.Mode, weights: np.ndarray | None) -> Batch:  # fmt: skip
     arrays, n = program.arrays(encoded), encoded.n_subjects
-    rows = inner.rows(arrays, encoded, values)
-    cells = inner.cells(program.coordinates(arrays), n, rows)
+    plain = program.coordinates(arrays)
+    if weights is None:
+        cells = inner.cells(plain, n, inner.rows(arrays, encoded, values))
+    else:
+        cells = weighted_cells(inner, arrays, encoded, weights, values=values, plain=plain)
     batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, rngs, near)
     for s in {0, len(rngs) - 1}:  # the first and the last against the program itself
-        if not _holds(program, inner, encoded, values, s, x, linear, weighted, where, cells):
-            return _one_by_one(program, inner, encoded, values, draws, rngs, near)
+        if not _holds(program, inner, encoded, values, s, x, linear, weighted, where, cells, weights):
+            return _one_by_one(program, inner, encoded, values, draws, rngs, near, weights)
     return batch
 
 
 def _holds(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], s: int, x: np.ndarray,
-           linear: np.ndarray, weighted: importance.Weighted, where: np.ndarray, cells: Cells) -> bool:  # fmt: skip
+           linear: np.ndarray, weighted: importance.Weighted, where: np.ndarray, cells: Cells, weights: np.ndarray | None) -> bool:  # fmt: skip
     own = data_set(encoded, {block: value[s] for block, value in values.items()})
     arrays, n = program.arrays(own), own.n_subjects
     rows = inner.rows(arrays, own)
     few = slice(None, None, max(1, x.shape[1] // 8))
+    if weights is not None:
+        return whole_form_holds(program, inner, inner.cells(arrays, n, rows, every=True), arrays, x[s, few])
     log_density = inner.log_density(cells.take(np.array([s])), x[[s]][:, few])[0][0]
     return closed_form_holds(inner, program.joint, arrays, inner.cells(arrays, n, rows, every=True), x[s, few], log_density,
                              weighted.kept[s, where[s, few]], linear[s, few], np.random.default_rng(1))  # fmt: skip
@@ -164,16 +174,18 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mappi
 
 
 def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
-                rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
+                rngs: list[np.random.Generator], near: importance.Mode, weights: np.ndarray | None) -> Batch:  # fmt: skip
     """For a program whose data by subject depend on the values in ways that matter: each data set by itself."""
     made, checked = [], []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         arrays, n = program.arrays(own), own.n_subjects
-        cells = inner.cells(arrays, n, inner.rows(arrays, own), every=True)
+        cells = whole = inner.cells(arrays, n, inner.rows(arrays, own), every=True)
+        if weights is not None:
+            cells = weighted_cells(inner, arrays, own, weights, every=True)
         batch, x, linear, weighted, where = _from_cells(program, inner, cells, arrays, draws, [rng], near)
         few = slice(None, None, max(1, draws // 8))
-        holds = closed_form_holds(inner, program.joint, arrays, cells, x[0, few], inner.log_density(cells, x[:, few])[0][0],
+        holds = whole_form_holds(program, inner, whole, arrays, x[0, few]) if weights is not None else closed_form_holds(inner, program.joint, arrays, cells, x[0, few], inner.log_density(cells, x[:, few])[0][0],
                                   weighted.kept[0, where[0, few]], linear[0, few], np.random.default_rng(1))  # fmt: skip
         made.append(batch)
         checked.append(batch.reasons[0] if holds else "the closed form is not the program's density at its own draws")
@@ -185,8 +197,10 @@ def _one_by_one(program: Program, inner: ClosedForm, encoded: Encoded, values: M
 
 
 def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
-                rngs: list[np.random.Generator], near: importance.Mode) -> Batch:  # fmt: skip
-    inner = program.compiled()
+                rngs: list[np.random.Generator], near: importance.Mode, weights: np.ndarray | None) -> Batch:  # fmt: skip
+    inner: Integrated = program.compiled()
+    if weights is not None:
+        inner = powered_integral(program, fast=True, weights=weights)
     made: list[dict[str, np.ndarray] | None] = []
     accuracy, reasons = np.tile([np.inf, 0.0, np.inf], (len(rngs), 1)), []
     for s, rng in enumerate(rngs):
