@@ -120,7 +120,8 @@ def fit(
         )
         settings["borrowing"] = f"{borrowing}{alone}"
         if way.weights is not None:
-            settings["patients_in_part"] = int(((way.weights > 0) & (way.weights < 1)).sum())
+            in_part = way.weights < 1 if way.power is None else way.weights > 0
+            settings["patients_in_part"] = int(in_part.sum())
     if engine == "marginal":
         try:
             posterior, stats = _by_marginal(chosen, encoded, way, draws=draws, chains=chains, random_seed=seed)

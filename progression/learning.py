@@ -85,6 +85,8 @@ def learned(posterior: xr.Dataset, prior: xr.Dataset) -> pd.DataFrame:
     before, after, rows = components(prior), components(posterior), {}
     for index, own in after.items():
         (centre, sd_before), (middle, sd_after) = _centre_and_spread(before[index]), _centre_and_spread(own)
+        if sd_before == sd_after == 0:  # fixed by how it is defined: nothing to learn
+            continue
         ratio, shift = (sd_after / sd_before, (middle - centre) / sd_before) if sd_before > 0 else (np.nan, np.nan)
         rows[index] = {"prior": centre, "prior_sd": sd_before, "posterior": middle, "posterior_sd": sd_after, "ratio": ratio,
                        "prior_share": min(ratio**2, 1.0), "shift": shift}  # fmt: skip

@@ -129,6 +129,11 @@ def loo(*fits: Fit, draws: int = 500, random_seed: int | None = None) -> pd.Data
     check_count("draws", draws)
     if not fits:
         raise SettingError([Fault(what="no fit was given", remedy="give one or more fits", table="setting")])
+    in_part = [fit for fit in fits if fit.settings.get("patients_in_part")]
+    if in_part:
+        raise SettingError([Fault(what=f"{fit.settings['patients_in_part']} patients of {fit.model.name} count in part: leaving one of them out has no "
+                                       "meaning", value=str(fit.settings["borrowing"]), table="setting",
+                                  remedy="compare fits that count every patient whole") for fit in in_part])  # fmt: skip
     _refuse_different(fits)
     results: dict[str, Any] = {}
     trouble, errors = {}, {}

@@ -243,12 +243,6 @@ def test_a_prior_that_a_drift_cannot_share_is_refused() -> None:
         pg.fit("als_shared", trial(), priors="healey", borrowing=pg.Commensurate(0.2), random_seed=1)
 
 
-def test_two_effects_of_one_treatment_are_no_drift() -> None:
-    cohort = pg.datasets.als_anakinra()
-    with pytest.raises(SettingError, match="effect_before and effect_after"):
-        pg.fit("als_antibody", cohort, borrowing=pg.Commensurate(0.2), random_seed=1)
-
-
 def test_tables_and_checks_of_an_arm_without_patients() -> None:
     fit = pg.fit("als_slope", trial(single=True), borrowing=pg.Commensurate(0.2), random_seed=1)
     assert isinstance(fit.cohort.table(), pd.DataFrame) and "concurrent control" in repr(fit.cohort)
