@@ -233,7 +233,7 @@ def test_the_nodes_are_those_of_the_beta() -> None:
 
 def test_weights_of_patients_multiply_the_power() -> None:
     cohort = trial(drift=0.9)
-    own = {key: 0.5 for key in cohort.subjects.index[cohort.subjects["arm"] == HISTORICAL]}
+    own = dict.fromkeys(cohort.subjects.index[cohort.subjects["arm"] == HISTORICAL], 0.5)
     assert effect(cohort, pg.PowerPrior(0.6, weights=own)) == pytest.approx(
         effect(cohort, pg.PowerPrior(0.3)), abs=1e-6
     )

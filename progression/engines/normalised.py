@@ -45,10 +45,10 @@ def sample(
     node, share = beta_nodes(alpha, beta)
     current = (historical == 0).astype(float)
     log_ratio, error = np.empty(NODES), np.empty(NODES)
-    for j, a0 in enumerate(node):
+    for k, a0 in enumerate(node):
         both, both_error = powered.log_evidence(model, encoded, priors, weights=current + a0 * historical, random_seed=random_seed)  # fmt: skip
         constant, own_error = powered.log_evidence(model, encoded, priors, weights=a0 * historical, random_seed=random_seed)  # fmt: skip
-        log_ratio[j], error[j] = both - constant, np.hypot(both_error, own_error)
+        log_ratio[k], error[k] = both - constant, np.hypot(both_error, own_error)
     probability = special.softmax(np.log(share) + log_ratio)
     rng = np.random.default_rng(np.random.SeedSequence(random_seed).spawn(1)[0])
     reached = np.round(np.cumsum(probability) / probability.sum() * draws).astype(int)
