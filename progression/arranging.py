@@ -61,6 +61,9 @@ def arranged(
         )
     borrowing.components()
     if isinstance(borrowing, CalendarDrift):
+        if options.get("period") is not None:
+            raise SettingError([setting_fault("period", options["period"], "is an option by which the model lets the course drift already",
+                                              "leave the option or the borrowing out")])  # fmt: skip
         made = _by_period(cohort, borrowing)
         return Arranged(made, _with_drift(model, made, priors, borrowing, options, outcomes))
     historical = [arm for arm in cohort.arms if arm in borrowing.arms]

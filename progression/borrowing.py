@@ -163,8 +163,9 @@ class Sources(Borrowing):
 
     Notes
     -----
-    The meta-analytic-combined model of Schmidli et al. (2014), Biometrics 70:1023, section 2, on patient data; half-normal
-    scales: Gelman (2006), Bayesian Analysis 1:515.
+    The meta-analytic-combined model of Schmidli et al. (2014), Biometrics 70:1023, section 2, on patient data, with the prior of
+    the common mean put on the concurrent controls instead, independent of the drifts; half-normal scales: Gelman (2006),
+    Bayesian Analysis 1:515. With one source its drift is Normal(0, 2 tau²) given tau.
     """
 
     scale: float

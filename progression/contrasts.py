@@ -163,6 +163,10 @@ class Contrast:
                 raise SettingError(
                     [setting_fault(None, value, f"is not a label of {key}{suggest(value, known)}", "name one")]
                 ) from None
+        if "active_arm" in one.dims:  # a drift is no treatment: with one treated arm there is nothing to choose
+            drifts = {*self.fit.cohort.historical_arms, *self.fit.encoded().coords["earlier"]}
+            treated = [arm for arm in one["active_arm"].to_numpy().tolist() if arm not in drifts]
+            one = one.sel(active_arm=treated) if len(treated) == 1 else one
         left = {dim: one[dim].to_numpy().tolist() for dim in one.dims if dim not in ("chain", "draw")}
         single = {dim: values[0] for dim, values in left.items() if len(values) == 1}
         one = one.sel(single)

@@ -127,6 +127,16 @@ def test_a_step_is_the_difference_between_those_before_and_those_since() -> None
     assert again.draws.equals(pg.contrast(fit, "slope_difference").draws) and again.fit.cohort.calendar == "period"
 
 
+def test_a_rule_needs_no_arm_where_one_is_treated_and_the_rest_are_drifts() -> None:
+    rule = pg.Rule("slope_difference", ">", -5, probability=0.9)
+    for cohort, way in (
+        (by_period((0.1, 0.1)), pg.CalendarDrift("period", 0.2)),
+        (trial(n=8, historical=10), pg.Commensurate(0.2)),
+    ):
+        made = pg.contrast(pg.fit("als_slope", cohort, borrowing=way, random_seed=1), "slope_difference")
+        assert rule.judge(made) and made.select().equals(made.select(arm="treated"))
+
+
 def _saved(fit: pg.Fit) -> Any:
     import tempfile
     from pathlib import Path
@@ -140,6 +150,10 @@ def test_what_cannot_be_a_calendar_is_refused() -> None:
         pg.fit("als_slope", cohort, borrowing=pg.CalendarDrift("perod", 0.2), random_seed=1)
     with pytest.raises(CohortError, match="same period"):
         pg.fit("als_slope", cohort.select("period == 2022"), borrowing=pg.CalendarDrift("period", 0.2), random_seed=1)
+    with pytest.raises(SettingError, match="drift already"):
+        pg.fit(
+            "als_shared", cohort, borrowing=pg.CalendarDrift("period", 0.2), options={"period": "period"}, random_seed=1
+        )
     with pytest.raises(SettingError, match="positive"):
         pg.fit("als_slope", cohort, borrowing=pg.CalendarDrift("period", 0.0), random_seed=1)
 

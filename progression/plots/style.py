@@ -25,7 +25,9 @@ WIDTH = 9.6  # inches: a page of about 1000 pixels shows it without shrinking
 
 
 def arm_colour(cohort: Cohort, arm: str) -> str:
-    """Colour of an arm: grey for a control, blue for the first treated one."""
+    """Colour of an arm: grey for a control and for a step over calendar time, blue for the first treated one."""
+    if arm not in cohort.arms:
+        return ARM_COLOURS[0]
     index = cohort.arms.index(arm) + (len(cohort.arms) == 1)
     return ARM_COLOURS[index % len(ARM_COLOURS)]
 
