@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from progression.reporting import report as report
     from progression.rules import Rule as Rule
     from progression.store import StoreError as StoreError
+    from progression.summary_arm import SummaryArm as SummaryArm
     from progression.sweeps import Sweep as Sweep
     from progression.sweeps import drift_sweep as drift_sweep
     from progression.wins_by_draw import win_probability as win_probability
@@ -85,6 +86,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "reporting": ["report"],
         "rules": ["Rule"],
         "store": ["StoreError"],
+        "summary_arm": ["SummaryArm"],
         "sweeps": ["Sweep", "drift_sweep"],
         "wins_by_draw": ["win_probability"],
     },
