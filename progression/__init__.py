@@ -9,6 +9,9 @@ import lazy_loader
 if TYPE_CHECKING:
     from progression import datasets as datasets
     from progression import plots as plots
+    from progression.adjustment import Weights as Weights
+    from progression.adjustment import matched as matched
+    from progression.adjustment import propensity_weights as propensity_weights
     from progression.baseline import Comparability as Comparability
     from progression.baseline import comparability as comparability
     from progression.baseline import with_historical_controls as with_historical_controls
@@ -64,6 +67,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["datasets", "plots"],
     submod_attrs={
+        "adjustment": ["Weights", "matched", "propensity_weights"],
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],
         "borrowing": ["CalendarDrift", "Commensurate", "Pooled", "PowerPrior", "RobustMAP", "Separate", "Sources"],

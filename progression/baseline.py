@@ -13,7 +13,7 @@ from progression.faults import CohortError, Fault, SettingError, setting_fault
 from progression.subsets import with_baseline
 
 LARGE = 0.25  # standardised difference beyond which adjustment by a linear model is not trusted (Rubin 2001)
-_CHOSEN = ("selected", "drew")  # how `Cohort.select` and `Cohort.sample` begin what they note
+_CHOSEN = ("selected", "drew", "matched")  # how `Cohort.select`, `Cohort.sample` and `matched` begin what they note
 _ORDER = {"observed": 0, "reconstructed": 1, "simulated": 2}
 
 
