@@ -27,7 +27,7 @@ def balance(weights: Weights) -> Figure:
     keys = [Line2D([], [], marker="o", linestyle="", markersize=7, color=ARM_COLOURS[0], markerfacecolor="white", label="before"),
             Line2D([], [], marker="o", linestyle="", markersize=7, color=ARM_COLOURS[1], label="after weighting")]  # fmt: skip
     n = len(weights.by_subject)
-    title = f"Balance at baseline: {n} historical controls, weighted as precise as {weights.effective_size:.3g}"
+    title = f"Balance at baseline: {n} historical controls, weighted worth {weights.effective_size:.3g} of equal weight"
     figure = new_figure(0.9 + 0.32 * len(table), weights, title, legend=keys)
     axes = tidy(figure.subplots(), grid="")
     rows = np.arange(len(table))
