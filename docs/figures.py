@@ -286,6 +286,8 @@ def main() -> None:
     ranks.savefig(STATIC / "cafs.png", dpi=150, metadata={"Software": None})
     swept = plots.sweep(pg.drift_sweep("als_slope", pg.datasets.als_anakinra(direction="none"), random_seed=1))
     swept.savefig(STATIC / "sweep_single_arm.png", dpi=150, metadata={"Software": None})
+    weights = pg.propensity_weights(pg.datasets.als_anakinra(direction="none"), ["sex", "alsfrsr_baseline"])
+    plots.balance(weights).savefig(STATIC / "balance.png", dpi=150, metadata={"Software": None})
     studies = {"study": [f"Study {i}" for i in range(1, 9)], "n": [107, 44, 51, 39, 139, 20, 78, 35],
                "events": [23, 12, 19, 9, 39, 6, 9, 10]}  # fmt: skip
     past = plots.studies(pg.map_prior(studies, "binomial"))

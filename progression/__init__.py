@@ -9,6 +9,9 @@ import lazy_loader
 if TYPE_CHECKING:
     from progression import datasets as datasets
     from progression import plots as plots
+    from progression.adjustment import Weights as Weights
+    from progression.adjustment import matched as matched
+    from progression.adjustment import propensity_weights as propensity_weights
     from progression.baseline import Comparability as Comparability
     from progression.baseline import comparability as comparability
     from progression.baseline import with_historical_controls as with_historical_controls
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from progression.reporting import report as report
     from progression.rules import Rule as Rule
     from progression.store import StoreError as StoreError
+    from progression.summary_arm import SummaryArm as SummaryArm
     from progression.sweeps import Sweep as Sweep
     from progression.sweeps import drift_sweep as drift_sweep
     from progression.wins_by_draw import win_probability as win_probability
@@ -63,6 +67,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["datasets", "plots"],
     submod_attrs={
+        "adjustment": ["Weights", "matched", "propensity_weights"],
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],
         "borrowing": ["CalendarDrift", "Commensurate", "Pooled", "PowerPrior", "RobustMAP", "Separate", "Sources"],
@@ -85,6 +90,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "reporting": ["report"],
         "rules": ["Rule"],
         "store": ["StoreError"],
+        "summary_arm": ["SummaryArm"],
         "sweeps": ["Sweep", "drift_sweep"],
         "wins_by_draw": ["win_probability"],
     },

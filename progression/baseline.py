@@ -13,7 +13,7 @@ from progression.faults import CohortError, Fault, SettingError, setting_fault
 from progression.subsets import with_baseline
 
 LARGE = 0.25  # standardised difference beyond which adjustment by a linear model is not trusted (Rubin 2001)
-_CHOSEN = ("selected", "drew")  # how `Cohort.select` and `Cohort.sample` begin what they note
+_CHOSEN = ("selected", "drew", "matched")  # how `Cohort.select`, `Cohort.sample` and `matched` begin what they note
 _ORDER = {"observed": 0, "reconstructed": 1, "simulated": 2}
 
 
@@ -40,7 +40,8 @@ def with_historical_controls(
     Raises
     ------
     CohortError
-        Where they share no outcome, an outcome has other facts, or an arm is called like the controls.
+        Where they share no outcome, an outcome has other facts, an arm is called like the controls, or a patient stands in
+        both: the same id and the same visits.
     """
     mine, theirs = ({one.name: one for one in cohort.outcomes} for cohort in (current, controls))
     common = [key for key in mine if key in theirs]
@@ -58,6 +59,12 @@ def with_historical_controls(
     if control in current.arms:
         faults.append(Fault(what="an arm of the current cohort has the label of the controls", value=control, column="arm",
                             remedy="give another one: control=", table="subjects"))  # fmt: skip
+    if common and (twice := _in_both(current, controls, common)):
+        shown = ", ".join(twice[:5]) + (", ..." if len(twice) > 5 else "")
+        faults.append(Fault(what=f"{len(twice)} of the controls are patients of the current cohort (the same id and the same visits): nobody "
+                                 "can be their own control", column="subject", value=shown, table="subjects",
+                            remedy="leave them out of one: controls.select(lambda table: ~table.index.isin(current.subjects.index)); if they are "
+                                   "other people, give them other ids"))  # fmt: skip
     if faults:
         raise CohortError(faults)
     covariates = [key for key in current.covariates if key in controls.covariates]
@@ -87,6 +94,18 @@ def with_historical_controls(
     notes = [f"{words}: {text}" for words, cohort in (("current", current), ("controls", controls)) for text in cohort.warnings
              if text.startswith(_CHOSEN)]  # fmt: skip
     return replace(made, warnings=(*made.warnings, *notes))
+
+
+def _in_both(current: Cohort, controls: Cohort, outcomes: Sequence[str]) -> list[str]:
+    """Ids that stand in both cohorts with the same months and scores: the ids alone may merely collide."""
+    shared = current.subjects.index[current.subjects.index.isin(controls.subjects.index)]
+    columns = ["month", *outcomes]
+    one, other = (
+        {str(key): own[columns] for key, own in cohort.visits.groupby("subject") if key in shared}
+        for cohort in (current, controls)
+    )
+    return [key for key in map(str, shared) if key in one and key in other and one[key].shape == other[key].shape
+            and np.allclose(one[key], other[key], rtol=0, atol=1e-6, equal_nan=True)]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -223,7 +223,7 @@ def _loaded() -> None:
     gc.enable()
 
 
-def _show(done: Any, at: dict[str, float], estimands: list[str] | None = None) -> None:
+def _show(done: Any, at: dict[str, Any], estimands: list[str] | None = None) -> None:
     found = pg.contrast(done, estimands, **at)
     table = Table("estimand", "mean", "95 % interval", "MC error", title=escape(done.header()), title_justify="left",
                   box=box.SIMPLE_HEAD, show_lines=False)  # fmt: skip

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from progression.faults import SettingError, check_probability, is_number, setting_fault, suggest
+from progression.faults import Fault, SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
+from progression.historical import MapPrior
 from progression.learning import against_prior, computed, prior_warnings
 from progression.modeling import Estimand
 from progression.rules import OPERATORS, Probability
+from progression.summary_arm import SummaryArm, asked, subtracted
 from progression.tables import Summary, components, summarise
 from progression.units import months_per
 
@@ -37,6 +39,8 @@ class Contrast:
         Where they come from.
     learned : pandas.DataFrame
         Prior beside posterior of those the data may hardly bear on (`Estimand.weak`); `against_prior` gives it of all.
+    against : SummaryArm or MapPrior or None
+        The published control that each arm is set against, if any.
     """
 
     draws: xr.Dataset
@@ -44,6 +48,7 @@ class Contrast:
     at: Mapping[str, float]
     fit: Fit
     learned: pd.DataFrame
+    against: SummaryArm | MapPrior | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -53,13 +58,19 @@ class Contrast:
     def against_prior(self, *, random_seed: int | None = None) -> pd.DataFrame:
         """How far the data moved each component from its prior: see `progression.learning.learned`.
 
+        Against a published control: each arm itself, on which alone the data bear.
+
         Parameters
         ----------
         random_seed : int, optional
             Of the draws from the prior; the fit's own unless given.
         """
         seed = self.fit.settings["random_seed"] if random_seed is None else random_seed
-        return against_prior(self.fit, self.draws, self.at, random_seed=seed)
+        draws = self.draws
+        if self.against is not None:
+            arms = [self.fit.model.estimand(str(name).rpartition("_")[0]) for name in draws]
+            draws = computed(self.fit, self.fit.posterior, arms, self.at)
+        return against_prior(self.fit, draws, self.at, random_seed=seed)
 
     def components(self) -> dict[str, xr.DataArray]:
         """Each scalar component by its index in the summary, such as ``slope_difference[treated]``."""
@@ -220,7 +231,9 @@ class Contrast:
         return "\n".join(lines + [f"  rests on: {text}" for text in self.assumptions()])
 
 
-def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float) -> Contrast:
+def contrast(
+    fit: Fit, estimands: str | Sequence[str] | None = None, *, against: SummaryArm | MapPrior | None = None, **at: float
+) -> Contrast:
     """The estimands of a fit, computed draw by draw.
 
     Parameters
@@ -228,19 +241,25 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
     fit : Fit
     estimands : str or sequence of str, optional
         Which; all that the cohort can answer where omitted, the model's primary one first.
+    against : SummaryArm or MapPrior, optional
+        A published control: each arm of one estimand of single arms, such as "slope", minus the control's mean, which is
+        drawn independently of the fit. The estimand is then called "slope_difference" (or "slope_ratio").
     **at : float
         Settings of estimands, such as ``month=6``.
 
     Raises
     ------
     SettingError
-        For an unknown estimand or setting, or a question the cohort cannot answer (an arm contrast with one arm).
+        For an unknown estimand or setting, a question the cohort cannot answer (an arm contrast with one arm), or a
+        published control of something else than is asked for.
     """
     if not isinstance(fit, Fit):
         raise SettingError([setting_fault("fit", type(fit).__name__, "is not a Fit", "give what pg.fit returned")])
     names = [estimands] if isinstance(estimands, str) else estimands
+    faults: list[Fault] = []
+    if against is not None:
+        names, faults = asked(fit, names, against)
     wanted = list(fit.model.estimands) if names is None else [fit.model.estimand(name) for name in names]
-    faults = []
     for estimand in wanted if names is not None else []:
         reason = estimand.refusal(fit.cohort)
         if reason:
@@ -268,8 +287,13 @@ def contrast(fit: Fit, estimands: str | Sequence[str] | None = None, **at: float
         known = against_prior(fit, draws[weak], used, random_seed=fit.settings["random_seed"])
     unit = outcome_unit(fit)
     wanted = [replace(e, unit=e.unit.replace("{unit}", unit), label=e.label.replace("{unit}", unit)) for e in wanted]
+    if against is not None:
+        old = wanted[0].name
+        draws, made = subtracted(draws, wanted[0], against, random_seed=fit.settings["random_seed"])
+        wanted, known = [made], known.rename(index=lambda row: row.replace(old, made.name, 1))
     attrs = {"provenance": provenance(fit.cohort), "problems": "; ".join(fit.problems)}
-    return Contrast(draws.assign_attrs(attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit, learned=known)
+    return Contrast(draws.assign_attrs(attrs), estimands={e.name: e for e in wanted}, at=used, fit=fit, learned=known,
+                    against=against)  # fmt: skip
 
 
 def _runs_the_other_way(fit: Fit) -> bool:

@@ -273,4 +273,8 @@ def _warnings(found: StudyLevel, table: pd.DataFrame, between: Prior) -> tuple[s
         n = "a single study says nothing" if len(table) == 1 else "two studies say next to nothing"
         said.append(f"{n} of the SD between studies: that it is {found.moments(found.tau)[0]:.2g} on average is the prior "
                     f"{between!r}, and with it how much is borrowed")  # fmt: skip
+    for _, alike in table.groupby(list(table.columns[1:]), sort=False):
+        if len(alike) > 1:
+            said.append(f"{' and '.join(map(str, alike['study']))} are alike in every number: if they are one study under {len(alike)} "
+                        "names, its patients count more than once")  # fmt: skip
     return tuple(said)

@@ -121,10 +121,25 @@ def test_what_is_unknown_meets_no_rule_not_even_a_negated_one() -> None:
     assert kept["age"].notna().all() and len(kept)
 
 
-def test_the_same_id_in_both_is_two_people() -> None:
-    one = registry(20)
-    both = pg.with_historical_controls(one.select("arm == 'a'"), one.select("arm == 'a'"))
+def test_the_same_id_in_both_is_two_people_where_their_visits_differ() -> None:
+    current, controls = registry(20).select("arm == 'a'"), registry(20, seed=1).select("arm == 'a'")
+    both = pg.with_historical_controls(current, controls)
     assert both.n_subjects == 10 + 10 and "historical r1" in both.subjects.index and "r1" in both.subjects.index
+
+
+def test_the_same_patients_in_both_are_refused_and_named() -> None:
+    current, controls = registry(40).select("arm == 'a'"), registry(40, seed=1).select("arm == 'a'")
+    mixed = pg.with_historical_controls(
+        controls, current.select(["r1", "r3", "r5", "r7", "r9", "r11", "r13"]), control="a twice"
+    )
+    mixed = mixed.select("arm == 'a twice'")  # seven current patients, some under their own ids
+    again = pg.Cohort.from_table(mixed.visits.assign(subject=mixed.visits["subject"].str.removeprefix("historical "))
+                                 .rename(columns={"month": "time"}), time_unit="months", outcomes=list(mixed.outcomes))  # fmt: skip
+    with pytest.raises(CohortError, match="7 of the controls are patients of the current cohort") as caught:
+        pg.with_historical_controls(current, again)
+    assert caught.value.faults[0].value == "r1, r3, r5, r7, r9, ..." and "controls.select" in str(caught.value)
+    left = current.select(lambda table: ~table.index.isin(again.subjects.index))
+    assert pg.with_historical_controls(left, again).n_subjects == current.n_subjects
 
 
 def test_what_cannot_be_brought_together_is_refused() -> None:

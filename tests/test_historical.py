@@ -232,6 +232,15 @@ def test_bad_tables_are_refused(change: Any, word: str) -> None:
         pg.map_prior(change(AS), "binomial")
 
 
+def test_studies_alike_in_every_number_may_be_one() -> None:
+    table = {"study": ["one", "other", "again"], "n": [30, 30, 30], "events": [9, 8, 9]}
+    found = pg.map_prior(table, "binomial")
+    assert [text for text in found.warnings if "one and again are alike in every number" in text] and len(
+        found.warnings
+    ) == 1
+    assert not pg.map_prior(AS, "binomial").warnings
+
+
 def test_a_summary_arm_needs_its_n() -> None:
     with pytest.raises(CohortError, match="needs study, n, mean, sd"):
         pg.map_prior({"study": ["a"], "mean": [-1.0], "sd": [0.7]}, "normal")

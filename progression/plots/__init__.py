@@ -4,6 +4,7 @@ No pyplot, no global settings: ``figure.savefig("x.svg")`` writes one; a noteboo
 where its data come from unless they were observed, and names the problems of its fit in red.
 """
 
+from progression.plots.balances import balance
 from progression.plots.checks import loo_pit, predictive
 from progression.plots.draws import diagnostics
 from progression.plots.forests import forest
@@ -14,6 +15,7 @@ from progression.plots.studies import studies
 from progression.plots.sweeps import sweep
 
 __all__ = [
+    "balance",
     "diagnostics",
     "forest",
     "loo_pit",
