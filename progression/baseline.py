@@ -161,8 +161,9 @@ def comparability(cohort: Cohort, *, covariates: Sequence[str] | None = None) ->
     Difference of means over the root of the mean of the two variances (Cohen 1988; Austin 2009, Statistics in Medicine
     28:3083); a quarter as what matters: Rubin (2001), Health Services and Outcomes Research Methodology 2:169.
     """
-    if len(cohort.arms) < 2:
-        raise SettingError([setting_fault("cohort", cohort.arms[0], "is its only arm: there is nothing to compare",
+    arms = _with_patients(cohort)
+    if len(arms) < 2:
+        raise SettingError([setting_fault("cohort", arms[0], "is its only arm: there is nothing to compare",
                                           "bring controls in: pg.with_historical_controls")])  # fmt: skip
     names = list(cohort.covariates if covariates is None else covariates)
     lost = [one for one in names if one not in cohort.covariates]
@@ -179,14 +180,21 @@ def comparability(cohort: Cohort, *, covariates: Sequence[str] | None = None) ->
     for fact in facts:
         column = table[fact]
         if pd.api.types.is_numeric_dtype(column):
-            rows[fact] = _row(column.astype(float), table["arm"], cohort.arms)
+            rows[fact] = _row(column.astype(float), table["arm"], arms)
         else:
             labels = sorted(column.dropna().astype(str).unique())
             for label in labels[1:] if len(labels) == 2 else labels:
                 rows[f"{fact}: {label}"] = _row(
-                    (column == label).astype(float).where(column.notna()), table["arm"], cohort.arms
+                    (column == label).astype(float).where(column.notna()), table["arm"], arms
                 )
     return Comparability(pd.DataFrame(rows).T.rename_axis("fact"), _selection(cohort, table))
+
+
+def _with_patients(cohort: Cohort) -> list[str]:
+    """Arms in order. A fit that borrows for a single arm has a concurrent control without patients: then historical ones come first."""
+    there = set(cohort.subjects["arm"])
+    arms = [arm for arm in cohort.arms if arm in there]
+    return arms if cohort.arms[0] in there else sorted(arms, key=lambda arm: arm not in cohort.historical_arms)
 
 
 def _row(values: pd.Series, arm: pd.Series, arms: Sequence[str]) -> dict[str, float]:
@@ -216,7 +224,7 @@ def _selection(cohort: Cohort, table: pd.DataFrame) -> tuple[str, ...]:
         for text in cohort.warnings
         if text.removeprefix("current: ").removeprefix("controls: ").startswith(_CHOSEN)
     ]
-    for arm in cohort.arms:
+    for arm in _with_patients(cohort):
         own = table[table["arm"] == arm]
         shortest, longest = own["followed"].min(), own["followed"].max()
         died = int(own["event"].notna().sum()) if "event" in own else 0

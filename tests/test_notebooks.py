@@ -13,7 +13,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 def test_the_notebooks_are_found():
-    assert {"als_anakinra", "sle_anakinra", "predictive_checks", "your_own_model"} <= set(NAMES)
+    assert {"als_anakinra", "historical_controls", "sle_anakinra", "predictive_checks", "your_own_model"} <= set(NAMES)
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 

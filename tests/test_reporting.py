@@ -2,6 +2,7 @@
 
 import html
 import re
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -142,3 +143,62 @@ def test_what_cannot_be_reported_is_refused_at_once(fit, tmp_path):
         pg.report([pg.contrast(fit)], tmp_path / "r.html")
     with pytest.raises(pg.SettingError, match="folder"):
         pg.report([fit], tmp_path / "missing" / "r.html")
+
+
+@pytest.fixture(scope="module")
+def borrowed():
+    rng = np.random.default_rng(3)
+    rows = [
+        {"subject": f"S{i}", "month": month, "arm": ["historical control", EVIL][i % 2],
+         "alsfrsr": 40 - month + rng.normal(0, 1) + 3 * (i % 2), "sex": "mf"[i % 3 == 0]}
+        for i in range(24) for month in (0, 3, 6, 9)
+    ]  # fmt: skip
+    one = pg.Cohort.from_table(
+        pd.DataFrame(rows), time_unit="months", columns={"time": "month"}, outcomes=["alsfrsr"], covariates=["sex"],
+        arms=["historical control", EVIL], allocation="historical", provenance="simulated",
+    )  # fmt: skip
+    how = {"random_seed": 1, "draws": 100}
+    ways = {"drift": pg.Commensurate(0.23), "power": pg.PowerPrior(pg.Prior("Beta", alpha=1, beta=1))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pg.FitWarning)
+        fits = {name: pg.fit("als_slope", one, borrowing=way, **how) for name, way in ways.items()}
+        return fits, pg.drift_sweep("als_slope", one, scales=(0.11, 0.37), **how)
+
+
+def test_the_page_says_how_far_historical_controls_are_trusted(borrowed, tmp_path):
+    fits, sweep = borrowed
+    page = pg.report(fits["drift"], tmp_path / "r.html", sweep=sweep).read_text()
+    glance, section = (
+        page[: page.index("<nav")],
+        page[page.index('id="fit-1-controls"') : page.index('id="fit-1-results"')],
+    )
+    assert "Normal(0, 0.23)" in glance and "Normal(0, 0.23)" in section
+    assert "no drift" not in page and "pooled" not in page
+    # The drift is no result: it stands beside its prior, and nobody benefits by it.
+    assert "historical control minus concurrent control" not in glance
+    assert "slope, historical control minus concurrent control" in section
+    row = re.search(r"slope, historical control minus.*?</tr>", page[page.index('id="fit-1-results"') :]).group()
+    assert "–" in row and "(0.0" not in row
+    assert "followed for 9.0 months or more" in section and "sex: m" in section
+    assert EVIL not in section and html.escape(EVIL) in section
+    low, high = sweep.table["lower"], sweep.table["upper"]
+    assert f"{(high - low).iloc[1] / (high - low).iloc[0]:.2f}</td>" in section and "0.37</th>" in section
+    assert "<td>nan" not in page
+
+
+def test_without_a_drift_the_page_says_that_none_is_allowed_for(borrowed, fit, tmp_path):
+    fits, _ = borrowed
+    page = pg.report(fits["power"], tmp_path / "r.html").read_text()
+    section = page[page.index('id="fit-1-controls"') : page.index('id="fit-1-results"')]
+    share = fits["power"].posterior["a0"]
+    assert f"posterior mean {float(share.mean()):.2f}" in section and "Beta(alpha=1, beta=1)" in section
+    assert "No data bear on it" in section and "drift between sources before" not in section
+    unstated = replace(fit, cohort=cohort("simulated", allocation="unstated"))
+    assert "-controls" not in pg.report(unstated, tmp_path / "other.html").read_text()
+
+
+def test_a_sweep_of_other_patients_is_refused(borrowed, fit, tmp_path):
+    with pytest.raises(pg.SettingError, match="other patients"):
+        pg.report(fit, tmp_path / "r.html", sweep=borrowed[1])
+    with pytest.raises(pg.SettingError, match="drift_sweep"):
+        pg.report(fit, tmp_path / "r.html", sweep="swept")

@@ -19,7 +19,8 @@ def sweep(found: Sweep) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Left: mean and interval of the estimand, its null value dotted. Right: mean of the drift and two posterior SDs to
+        Left: mean and interval of the estimand, its null value dotted, P(benefit) above (of reconstructed data the
+        width of the interval). Right: mean of the drift and two posterior SDs to
         either side, with two prior SDs behind: where both are alike the data say nothing of it.
     """
     table = found.table
@@ -30,9 +31,12 @@ def sweep(found: Sweep) -> Figure:
     left.plot(at, table["mean"], "o-", color=ARM_COLOURS[1], markersize=4)
     if found.estimand.null is not None:
         left.axhline(found.estimand.null, color=INK, linewidth=1, linestyle=":")
-    for i, share in zip(at, table["probability"], strict=True):
+    # A probability of benefit is a direction, which a reconstruction cannot give.
+    by_width = found.cohort.provenance == "reconstructed"
+    above = table["upper"] - table["lower"] if by_width else table["probability"]
+    for i, number in zip(at, above, strict=True):
         left.annotate(
-            f"{share:.2f}",
+            f"{number:.2f}",
             (i, table["upper"].iloc[i]),
             xytext=(0, 4),
             textcoords="offset points",
@@ -41,7 +45,9 @@ def sweep(found: Sweep) -> Figure:
             color=INK,
         )
     left.margins(y=0.12)
-    left.set_title("mean and 95 % interval; above it P(benefit)", size=MEDIUM, loc="left")
+    left.set_title(
+        f"mean and 95 % interval; above it {'its width' if by_width else 'P(benefit)'}", size=MEDIUM, loc="left"
+    )
     ratio = found.estimand.scale == "ratio"
     right.fill_between(
         at, -2 * table["scale"], 2 * table["scale"], color="#9AA0A6", alpha=0.25, linewidth=0, label="prior, ± 2 SD"

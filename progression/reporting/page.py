@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,8 +19,10 @@ from progression.faults import Fault, SettingError
 from progression.fitted import Fit, provenance
 from progression.plots.words import components
 from progression.reporting import tables, words
+from progression.reporting.controls import Controls, belongs, controls
 from progression.reporting.words import Table
 from progression.store import write_atomically
+from progression.sweeps import Sweep
 
 _CAPTIONS = {
     "forest": "Mean (dot), 50 % (thick) and 95 % interval (thin) of every estimand.",
@@ -29,6 +31,7 @@ _CAPTIONS = {
     "loo_pit": "Leave-one-out probability integral transforms: a line within the band is good.",
     "prior_posterior": "What was assumed of each parameter, and what the data made of it.",
     "prior_implies": "Outcomes that the priors alone imply.",
+    "sweep": "The answer under one prior SD of the drift after another, and what is known of the drift under each.",
     "diagnostics": "Convergence, energy, and ranks of the draws of each chain.",
 }
 
@@ -59,13 +62,15 @@ class Section:
     verdict: str
     gate: str
     passed: bool
+    controls: Controls | None
     tables: dict[str, Table]
     pictures: dict[str, Picture]
 
 
 def report(
-    fits: Fit | Sequence[Fit], path: str | Path, *, title: str | None = None, random_seed: int | None = None
-) -> Path:
+    fits: Fit | Sequence[Fit], path: str | Path, *, title: str | None = None, random_seed: int | None = None,
+    sweep: Sweep | None = None,
+) -> Path:  # fmt: skip
     """Write one HTML file that holds everything about one or several fits: no scripts, nothing loaded from elsewhere.
 
     Parameters
@@ -76,6 +81,8 @@ def report(
     title : str, optional
     random_seed : int, optional
         For the replicated data of the checks and figures; each fit's own unless given.
+    sweep : Sweep, optional
+        What `drift_sweep` made of the same patients: shown with the historical controls of every fit that it belongs to.
 
     Returns
     -------
@@ -84,7 +91,7 @@ def report(
     Raises
     ------
     SettingError
-        No fit was given, something else than a fit, or a folder that does not exist.
+        No fit was given, something else than a fit, a folder that does not exist, or a sweep of other patients.
 
     Notes
     -----
@@ -104,9 +111,14 @@ def report(
         faults.append(_fault("path", str(path), "lies in a folder that does not exist", "make the folder first"))
     if path.is_dir():
         faults.append(_fault("path", str(path), "is a folder", "name a file, such as report.html"))
+    if sweep is not None and not isinstance(sweep, Sweep):
+        faults.append(_fault("sweep", type(sweep).__name__, "is not a Sweep", "give what pg.drift_sweep returned"))
+    elif sweep is not None and not any(belongs(sweep, one) for one in listed if isinstance(one, Fit)):
+        faults.append(_fault("sweep", sweep.estimand.name, "is of other patients than every fit, or of a question none of them answers",
+                             "make it with the model and the cohort of a fit"))  # fmt: skip
     if faults:
         raise SettingError(faults)
-    sections = [_section(one, f"fit-{i + 1}", random_seed) for i, one in enumerate(listed)]
+    sections = [_section(one, f"fit-{i + 1}", random_seed, sweep) for i, one in enumerate(listed)]
     html = _template().render(title=title or "Bayesian analysis of disease progression", sections=sections)
     return write_atomically(path, html.encode())
 
@@ -118,7 +130,7 @@ def _template() -> Template:
     return made.get_template("report.html.j2")
 
 
-def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
+def _section(fit: Fit, key: str, random_seed: int | None, sweep: Sweep | None) -> Section:
     seed = int(fit.settings["random_seed"] if random_seed is None else random_seed)
     cohort = fit.cohort
     checked = check(fit, random_seed=seed)
@@ -126,7 +138,11 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         fit.model, cohort, priors=fit.priors, outcomes=fit.outcomes, options=fit.options, random_seed=seed
     )
     made = contrast(fit)
-    found = components(made)
+    # A drift is nobody's benefit.
+    drifts = words.drifting(fit)
+    found = [replace(one, probability=None) if one.arm in drifts else one for one in components(made)]
+    sweep = sweep if sweep is not None and belongs(sweep, fit) else None
+    told = controls(fit, found, prior, sweep)
     source = "" if cohort.provenance == "observed" else f" {provenance(cohort)}."
     figures = {
         "forest": plots.forest(made),
@@ -137,6 +153,8 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         "prior_implies": plots.prior_implies(prior),
         "diagnostics": plots.diagnostics(fit),
     }
+    if told and sweep:
+        figures["sweep"] = plots.sweep(sweep)
     made_tables = {
         "questions": words.questions(made),
         "attributes": words.attributes(made),
@@ -152,8 +170,8 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
     name = cohort.name or "unnamed cohort"
     sizes = cohort.subjects["arm"].value_counts()
     arms = f" ({'; '.join(f'{arm}: {sizes.get(arm, 0)}' for arm in cohort.arms)})" if len(cohort.arms) > 1 else ""
-    # Contrasts answer the question; what single arms did stands in the results.
-    main = [one for one in found if one.estimand.scale != "direct"] or found
+    # Contrasts answer the question; what single arms did, and how sources differ, stands further down.
+    main = [one for one in found if one.estimand.scale != "direct" and one.arm not in drifts] or found
     return Section(
         key=key,
         title=f"{name}: {fit.model.name}",
@@ -161,7 +179,7 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         cohort_kind=cohort.provenance,
         model=f"{fit.model.name}: {fit.model.title}",
         data=f"{cohort.n_subjects} patients{arms}, {cohort.n_visits} visits",
-        allocation=words.ALLOCATION[cohort.allocation],
+        allocation=words.allocation(fit),
         problems=(*checked.problems, *made.warnings),
         notes=tuple(cohort.warnings),
         sentences=tuple(words.sentence(one, cohort) for one in main),
@@ -169,6 +187,7 @@ def _section(fit: Fit, key: str, random_seed: int | None) -> Section:
         verdict=tables.verdict(checked),
         gate=tables.gate_sentence(fit),
         passed=checked.passed,
+        controls=told,
         tables=made_tables,
         pictures={which: Picture(_embedded(figure), _CAPTIONS[which] + source) for which, figure in figures.items()},
     )

@@ -13,7 +13,7 @@ from progression.cohort import Cohort
 from progression.fitted import Fit
 from progression.modeling import Prior
 from progression.plots.words import Component, rounded
-from progression.reporting.words import ALLOCATION, PROVENANCE, Table, effective, outcome_titles, to
+from progression.reporting.words import PROVENANCE, Table, allocation, effective, outcome_titles, to
 
 
 def events_table(cohort: Cohort) -> Table:
@@ -182,7 +182,7 @@ def provenance_table(fit: Fit, seed: int) -> Table:
         ("Data", PROVENANCE[cohort.provenance]),
         ("Source", cohort.source or "not stated"),
         ("Fingerprint of the cohort (SHA-256)", cohort.fingerprint),
-        ("Arms", f"{', '.join(cohort.arms)}: {ALLOCATION[cohort.allocation]}"),
+        ("Arms", f"{', '.join(cohort.arms)}: {allocation(fit)}"),
         ("Model", f"{fit.model.name}: {fit.model.title}"),
         ("Reference of the model", fit.model.reference),
         ("Outcomes", ", ".join(fit.outcomes)),

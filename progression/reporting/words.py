@@ -43,6 +43,20 @@ class Table:
         return list(zip(self.rows, self.failed or (False,) * len(self.rows), strict=True))
 
 
+def allocation(fit: Fit) -> str:
+    """How the arms came about, and how far historical controls are trusted where a way to borrow was given."""
+    stated = fit.cohort.allocation
+    if "borrowing" not in fit.settings:
+        return ALLOCATION[stated]
+    arms = "controls from elsewhere are among the arms" if stated == "historical" else ALLOCATION[stated]
+    return f"{arms}: {fit.settings['borrowing']}"
+
+
+def drifting(fit: Fit) -> frozenset[str]:
+    """Labels whose effects are no treatment's: historical arms and earlier periods, which drift."""
+    return frozenset(map(str, (*fit.cohort.historical_arms, *fit.encoded().coords["earlier"])))
+
+
 def to(low: float, high: float, spread: float | None) -> str:
     """An interval in words, its digits after the spread."""
     # No line break within an interval.
@@ -110,13 +124,14 @@ def results(found: Sequence[Component], contrast: Contrast, *, ci_prob: float = 
 def attributes(contrast: Contrast) -> Table:
     """The five attributes of ICH E9(R1) for every estimand, "not stated" where nothing is known."""
     cohort = contrast.fit.cohort
+    treated = [arm for arm in cohort.arms[1:] if arm not in drifting(contrast.fit)]
     variable = "; ".join(o.title for block in contrast.fit.encoded().blocks.values() for o in block)
     count = f"{cohort.n_subjects} patients of {cohort.name or 'the cohort'}"
     rows = []
     for estimand in contrast.estimands.values():
         arms = ", ".join(cohort.arms)
         if "control" in estimand.reference:
-            treatment = f"{', '.join(cohort.arms[1:])} against {cohort.arms[0]} ({cohort.allocation})"
+            treatment = f"{', '.join(treated)} against {cohort.arms[0]} ({cohort.allocation})"
         elif estimand.reference == "baseline":
             treatment = f"{arms}: against its own baseline"
         else:
@@ -214,6 +229,7 @@ def assumptions(contrast: Contrast) -> tuple[str, ...]:
 def cohort_table(fit: Fit) -> Table:
     """One column an arm: what is known of the patients."""
     titles, table = outcome_titles(fit), fit.cohort.table()
+    table = table[table.index.isin(fit.cohort.subjects["arm"])]  # a concurrent control in whom there is nobody
     names = [_renamed(str(name), titles) for name in table.columns]
     cells = table.T.to_numpy()
     rows = tuple((name, *(str(cell) for cell in line)) for name, line in zip(names, cells, strict=True))
