@@ -164,7 +164,12 @@ def picture(table: pd.DataFrame, n: int, path: Path) -> None:
         bias_low=table["bias"] - 1.96 * table["bias_error"], bias_high=table["bias"] + 1.96 * table["bias_error"]
     )
     panels = [
-        ("success", ("low", "high"), 0.0, "type I error, one-sided\n(no effect; square-root scale)"),
+        (
+            "success",
+            ("low", "high"),
+            0.0,
+            f"type I error, one-sided\n(no effect; root scale; dotted: {1 - CONTROL_RULE:g})",
+        ),
         ("success", ("low", "high"), EFFECTS[1], f"power\n(true effect +{EFFECTS[1]:g} points/month)"),
         ("bias", ("bias_low", "bias_high"), 0.0, "bias, points/month (no effect;\npositive favours the treatment)"),
     ]
@@ -183,6 +188,7 @@ def picture(table: pd.DataFrame, n: int, path: Path) -> None:
             )
             axes.fill_between(own["drift"], *(own[end] for end in band), color=COLOURS[name], alpha=0.2, linewidth=0)
         axes.set_title(title, size=style.MEDIUM, loc="left")
+        axes.set_xlabel("drift, points/month", size=style.SMALL)
         axes.set_xticks(DRIFTS[::2])
     first, second, third = figure.axes
     first.set_yscale("function", functions=(np.sqrt, np.square))
@@ -190,14 +196,8 @@ def picture(table: pd.DataFrame, n: int, path: Path) -> None:
     first.yaxis.set_major_locator(FixedLocator([0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0]))
     first.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     first.axhline(1 - CONTROL_RULE, color=style.FAILED, linewidth=1, linestyle=":")
-    first.annotate(f"{1 - CONTROL_RULE:g}", (1, 1 - CONTROL_RULE), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
-                   ha="right", va="bottom", size=style.SMALL, color=style.FAILED)  # fmt: skip
     second.set_ylim(0, 1.02)
     third.axhline(0, color=style.INK, linewidth=0.8)
-    figure.supxlabel(
-        "drift: slope of historical less that of concurrent controls, points/month (positive: they decline more slowly)",
-        size=style.SMALL,
-    )
     handles, labels = first.get_legend_handles_labels()
     figure.legend(
         handles,
@@ -208,7 +208,8 @@ def picture(table: pd.DataFrame, n: int, path: Path) -> None:
         fontsize=style.SMALL,
         columnspacing=1.4,
     )
-    figure.suptitle(f"SIMULATED: {n:,} trials a point of 2 x 60 patients over 6 months with 200 historical controls; bands: 95 % Monte Carlo",
+    figure.suptitle(f"SIMULATED: {n:,} trials a point of 2 x 60 patients over 6 months, with 200 historical controls; bands: 95 % Monte Carlo.\n"
+                    "Drift: slope of historical less that of concurrent controls; positive: historical controls decline more slowly.",
                     size=style.MEDIUM, x=0.01, ha="left")  # fmt: skip
     figure.savefig(path, dpi=150, metadata={"Software": None})
 
