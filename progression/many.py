@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from progression.replicates import Replicates, other_onsets
 from progression.rules import OPERATORS
 
 _NUTS_AT_ONCE = 8
+_PROGRAMS = 4  # that a worker keeps: each takes some 30 MB, and a worker that grows by 300 MB is ended by joblib
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -164,7 +166,10 @@ def fit_many(
                                               "give a number: pg.PowerPrior(0.5)")])  # fmt: skip
         data, used_priors = replace(data, cohort=way.cohort), dict(way.priors)
     encoded = encode(chosen, data.cohort, options=used_options, outcomes=outcomes).unpadded()
-    built = build(chosen, encoded, used_priors)  # says in words what data the program lacks
+    known = chosen.name in models() and models()[chosen.name] is chosen
+    said = cloudpickle.dumps((chosen.name if known else chosen, used_priors))
+    meant, used_priors = _meant(said)
+    built = build(meant, encoded, used_priors)  # says in words what data the program lacks
     if "onset_lower" in built.used:
         other_onsets(cohorts, data.cohort)
     blind = [block for block in encoded.blocks if not knows_of_censoring(built.used, block)]
@@ -176,11 +181,10 @@ def fit_many(
     seeds = np.random.SeedSequence(seed).spawn(len(data))
     size = _NUTS_AT_ONCE
     if engine == "marginal":  # prepared here too, so that a program is refused before any worker starts
-        size = batches.group_size(prepared.prepare(chosen, encoded, used_priors, built))
-    known = chosen.name in models() and models()[chosen.name] is chosen
+        size = batches.group_size(prepared.prepare(meant, encoded, used_priors, built))
     known_rows = sum(np.isfinite(value).sum(axis=1) for value in values.values())
     first = {block: value[int(np.argmax(known_rows > 0))] for block, value in values.items()}
-    job = cloudpickle.dumps((chosen.name if known else chosen, encoded, used_priors, first, data.cohort, used_options,
+    job = cloudpickle.dumps((os.getpid(), said, encoded, first, data.cohort, used_options,
                              [(one.name, settings) for one, settings in wanted], draws, engine,
                              fallback and way.weights is None, way.weights))  # fmt: skip
     tasks = [({block: value[i : i + size] for block, value in values.items()}, seeds[i : i + size])
@@ -243,11 +247,20 @@ def _wanted(model: Model, cohort: Cohort, estimands: str | Sequence[str] | None,
     return [(one, {key: float(at.get(key, default)) for key, default in one.at.items()}) for one in asked]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
+def _meant(said: bytes) -> tuple[Model, Mapping[str, SupportsPyMC]]:
+    """Model and priors from their pickle: the same objects for the same content, by which a prepared program is found."""
+    model, priors = cloudpickle.loads(said)
+    return resolve(model), priors
+
+
+@lru_cache(maxsize=1)
 def _loaded(job: bytes) -> Any:
     """What all groups share: unpickled once in a worker, so that its program is prepared once."""
-    model, encoded, priors, first, *rest = cloudpickle.loads(job)
-    model, (*_, engine, _, _) = resolve(model), rest
+    parent, said, encoded, first, *rest = cloudpickle.loads(job)
+    (model, priors), (*_, engine, _, _) = _meant(said), rest
+    if os.getpid() != parent and prepared._prepared.cache_info().currsize >= _PROGRAMS:
+        prepared._prepared.cache_clear()  # a worker outlives its job: it shall not keep all that ever was prepared
     program = prepared.prepare(model, encoded, priors) if engine == "marginal" else None
     begin = batches.start(program, encoded, first) if program is not None else None
     return (model, program, begin, encoded, priors, *rest)

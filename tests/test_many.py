@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 import progression as pg
+from progression import many
 from progression.encoding import encode
-from progression.engines import batches
+from progression.engines import batches, prepared
 from progression.faults import CohortError, SettingError
 
 ALS = {"random_seed": 1, "progressbar": False}
@@ -174,3 +178,31 @@ def test_a_data_set_without_values_has_the_prior(empty, design, values):
     if not fits.diagnostics.at[empty, "problem"]:
         prior = pg.models()["als_slope"].priors["slope_effect"].parameters["sigma"]
         assert abs(float(fits.draws["slope_difference"].sel(data_set=empty).std()) / prior - 1) < 0.15
+
+
+def test_a_program_is_prepared_once_for_data_sets_that_come_in_turn(values, design):
+    """Priors of a drift are made anew for each call; what was prepared for those of the same content is found again."""
+    subjects = design.subjects.index[design.subjects["arm"] == design.arms[0]][:4]
+    people = design.subjects.reset_index()
+    people["arm"] = people["arm"].where(~people["subject"].isin(subjects), "historical control")
+    visits = design.visits.rename(columns={"month": "time"})[["subject", "time", "alsfrsr"]]
+    cohort = pg.Cohort.from_table(visits, people, time_unit="months", outcomes=list(design.outcomes), provenance="simulated",
+                                  arms=[*design.arms, "historical control"], allocation="historical")  # fmt: skip
+    before, counts = prepared._prepared.cache_info().misses, []
+    for part in (values[:2], values[2:4]):
+        pg.fit_many(
+            "als_slope", pg.Replicates(cohort, {"alsfrsr": part}), borrowing=pg.Commensurate(0.2), draws=100, **ALS
+        )
+        counts.append(prepared._prepared.cache_info().misses - before)
+    assert counts == [1, 1]
+
+
+def test_a_worker_lets_go_of_what_earlier_jobs_prepared(values, design, monkeypatch):
+    data = pg.Replicates(design, {"alsfrsr": values[:2]})
+    alone = pg.fit_many("als_slope", data, draws=100, **ALS).draws
+    monkeypatch.setattr(many, "_PROGRAMS", 1)
+    # As if each call came from another process.
+    monkeypatch.setattr(many, "os", SimpleNamespace(getpid=count().__next__))
+    again = pg.fit_many("als_slope", data, draws=100, **ALS).draws
+    assert prepared._prepared.cache_info()[:2] == (0, 1)  # hits and misses since it was emptied
+    xr.testing.assert_identical(again, alone)
