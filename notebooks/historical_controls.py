@@ -179,8 +179,9 @@ print(
 print(f"Patient-months seen surely before: {np.minimum(onset['onset_lower'], end).sum():.0f}, of {end.sum():.0f}.")
 
 # %%
+longer = {**SAMPLING, "draws": 2 * DRAWS, "tune": 2 * DRAWS}  # levels and their differences mix slowly under NUTS
 antibody = {
-    name: pg.fit("als_antibody", cohort, borrowing=ways[name], tune=DRAWS, **SAMPLING)
+    name: pg.fit("als_antibody", cohort, borrowing=ways[name], **longer)
     for name in ("pooled: no drift", "drift SD 0.2")
 }
 wanted = {
