@@ -78,7 +78,7 @@ def trials(cohort: pg.Cohort, n: int, drift: float, effect: float, seed: list[in
 def analyse(data: pg.Replicates, way: Any, effect: float, cores: int) -> dict[str, float]:
     """Number of successes, bias and its error, mean posterior SD, coverage of the 95 % interval, of one way."""
     found = pg.fit_many("als_slope", data, borrowing=way, options={"baseline": "common"}, estimands="slope_difference", random_seed=1,
-                        draws=DRAWS, cores=cores, progressbar=False)  # fmt: skip
+                        draws=DRAWS, cores=cores, progressbar=False, fallback=False)  # fmt: skip
     draws = found.draws["slope_difference"].sel(active_arm="treated").to_numpy()
     success = (draws > 0).mean(axis=1) > CONTROL_RULE
     low, high = np.quantile(draws, [0.025, 0.975], axis=1)
