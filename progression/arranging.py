@@ -29,8 +29,9 @@ class Arranged:
     cohort : Cohort
     priors : mapping of str to prior
     weights : array, shape (subjects,), or None
-        Share of a patient that each counts for, where not all count alike: of historical ones where the power is 1, if
-        it has a prior.
+        Share of a patient that each counts for, where not all count alike; where the power has a prior, at a power of 1.
+    historical : array of bool, shape (subjects,), or None
+        Whose weights a power that has a prior multiplies.
     power : tuple of float, or None
         Of the Beta prior of the power.
     """
@@ -38,6 +39,7 @@ class Arranged:
     cohort: Cohort
     priors: Mapping[str, SupportsPyMC]
     weights: np.ndarray | None = None
+    historical: np.ndarray | None = None
     power: tuple[float, float] | None = None
 
 
@@ -107,7 +109,7 @@ def _powered(cohort: Cohort, priors: Mapping[str, SupportsPyMC], borrowing: Powe
              others: list[str], alone: bool) -> Arranged:  # fmt: skip
     subjects = cohort.subjects
     source = subjects["arm"].isin(historical)
-    own = source.astype(float)
+    own = np.ones(len(subjects))
     if borrowing.weights is not None:
         given = dict(borrowing.weights)
         faults = [Fault(what="has a weight, and is no historical control of this cohort", value=str(key), column="subject", table="subjects",
@@ -117,14 +119,14 @@ def _powered(cohort: Cohort, priors: Mapping[str, SupportsPyMC], borrowing: Powe
                          remedy="give every one a weight; 0 leaves it out") for key in subjects.index[source] if key not in given]  # fmt: skip
         if faults:
             raise CohortError(faults)
-        own = own * np.array([float(given.get(key, 1.0)) for key in subjects.index])
+        own = np.array([float(given.get(key, 1.0)) for key in subjects.index])
     pooled = _pooled(cohort, historical, others, alone)
     if borrowing.beta is not None:
-        if not (own > 0).any():
+        if not (own[source] > 0).any():
             raise SettingError(
                 [setting_fault("weights", 0, "leaves no historical control", "give some a weight above 0")]
             )
-        return Arranged(pooled, dict(priors), own.to_numpy(), borrowing.beta)
+        return Arranged(pooled, dict(priors), own, source.to_numpy(), borrowing.beta)
     return Arranged(pooled, dict(priors), np.where(source, float(borrowing.a0) * own, 1.0))  # type: ignore[arg-type]
 
 

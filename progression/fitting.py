@@ -120,7 +120,7 @@ def fit(
         )
         settings["borrowing"] = f"{borrowing}{alone}"
         if way.weights is not None:
-            in_part = way.weights < 1 if way.power is None else way.weights > 0
+            in_part = way.weights < 1 if way.historical is None else way.historical
             settings["patients_in_part"] = int(in_part.sum())
     if engine == "marginal":
         try:
@@ -162,10 +162,12 @@ def _by_marginal(model: Model, encoded: Encoded, way: Arranged, **how: Any) -> t
     """The marginal engine, patients counted whole or in part."""
     if way.weights is None:
         return marginal.sample(model, encoded, way.priors, **how)
-    if way.power is None:
+    if way.power is None or way.historical is None:
         return powered.sample(model, encoded, way.priors, weights=way.weights, **how)
     alpha, beta = way.power
-    return normalised.sample(model, encoded, way.priors, historical=way.weights, alpha=alpha, beta=beta, **how)
+    return normalised.sample(
+        model, encoded, way.priors, weights=way.weights, historical=way.historical, alpha=alpha, beta=beta, **how
+    )
 
 
 def choose_engine(

@@ -219,6 +219,22 @@ def test_a_power_that_is_learned_trusts_what_agrees() -> None:
     assert powers[0.0] > 0.5 > 0.15 > powers[1.5]
 
 
+def test_a_weight_of_nothing_leaves_a_patient_out_where_the_power_is_learned() -> None:
+    cohort, prior = trial(n=8, historical=20, drift=0.6), pg.Prior("Beta", alpha=2, beta=2)
+    subjects, visits = cohort.subjects, cohort.visits.rename(columns={"month": "time"})
+    own = {key: float(i % 2) for i, key in enumerate(subjects.index[subjects["arm"] == HISTORICAL])}
+    out = [key for key, weight in own.items() if not weight]
+    without = pg.Cohort.from_table(visits.loc[~visits["subject"].isin(out), ["subject", "time", "alsfrsr"]],
+                                   subjects.drop(index=out)[["arm"]].reset_index(), time_unit="months", outcomes=["alsfrsr"],
+                                   arms=list(cohort.arms), allocation="historical", provenance="simulated")  # fmt: skip
+    one = pg.fit("als_slope", cohort, borrowing=pg.PowerPrior(prior, weights=own), random_seed=1)
+    other = pg.fit("als_slope", without, borrowing=pg.PowerPrior(prior), random_seed=1)
+    for name in ("a0", "slope_effect", "mean_slope"):
+        a, b = one.posterior[name], other.posterior[name]
+        assert float(a.mean()) == pytest.approx(float(b.mean()), abs=0.1 * float(b.std())), name
+        assert float(a.std()) == pytest.approx(float(b.std()), rel=0.1), name
+
+
 def test_the_nodes_are_those_of_the_beta() -> None:
     for alpha, beta in ((1.0, 1.0), (2.0, 5.0), (0.5, 0.5)):
         node, share = normalised.beta_nodes(alpha, beta)

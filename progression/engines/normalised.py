@@ -24,15 +24,16 @@ NODES = 12
 
 
 def sample(
-    model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], *, historical: np.ndarray, alpha: float,
-    beta: float, draws: int, chains: int, random_seed: int,
+    model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], *, weights: np.ndarray, historical: np.ndarray,
+    alpha: float, beta: float, draws: int, chains: int, random_seed: int,
 ) -> tuple[xr.Dataset, xr.Dataset]:  # fmt: skip
     """Draw from the posterior of parameters and power together.
 
     Parameters
     ----------
-    historical : array, shape (subjects,)
-        Weight of each historical subject where the power is 1; zero for the current ones.
+    weights : array, shape (subjects,)
+        Of each subject, of the historical ones where the power is 1.
+    historical : array of bool, shape (subjects,)
     alpha, beta : float
         Of the Beta prior of the power.
 
@@ -43,11 +44,11 @@ def sample(
         `stats` has the worst of the nodes used, and evidence_error: the standard error of their log constants.
     """
     node, share = beta_nodes(alpha, beta)
-    current = (historical == 0).astype(float)
+    current, old = np.where(historical, 0.0, weights), np.where(historical, weights, 0.0)
     log_ratio, error = np.empty(NODES), np.empty(NODES)
     for k, a0 in enumerate(node):
-        both, both_error = powered.log_evidence(model, encoded, priors, weights=current + a0 * historical, random_seed=random_seed)  # fmt: skip
-        constant, own_error = powered.log_evidence(model, encoded, priors, weights=a0 * historical, random_seed=random_seed)  # fmt: skip
+        both, both_error = powered.log_evidence(model, encoded, priors, weights=current + a0 * old, random_seed=random_seed)  # fmt: skip
+        constant, own_error = powered.log_evidence(model, encoded, priors, weights=a0 * old, random_seed=random_seed)  # fmt: skip
         log_ratio[k], error[k] = both - constant, np.hypot(both_error, own_error)
     probability = special.softmax(np.log(share) + log_ratio)
     rng = np.random.default_rng(np.random.SeedSequence(random_seed).spawn(1)[0])
@@ -56,7 +57,7 @@ def sample(
     parts, stats = [], []
     for j in np.flatnonzero(counts):
         found, own = powered.sample(
-            model, encoded, priors, weights=current + node[j] * historical, draws=int(counts[j]), chains=chains,
+            model, encoded, priors, weights=current + node[j] * old, draws=int(counts[j]), chains=chains,
             random_seed=random_seed + int(j),
         )  # fmt: skip
         parts.append(found.assign(a0=(("chain", "draw"), np.full((chains, int(counts[j])), node[j]))))
