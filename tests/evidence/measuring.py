@@ -23,7 +23,7 @@ from tests.evidence.trials import Trial, trial
 COLUMNS = ("mean", "mean_error", "sd", "sd_error", "p", "p_error", "ess_bulk", "ess_tail")
 MIN_BULK, MIN_TAIL = 10_000, 4_000
 # Draws a chain of a first run, by what most trials need; a run that is not enough is doubled by further chains.
-_DRAWS = {"als_slope": 3_500, "sle_crp": 5_000, "sle_joints": 6_000, "als_shared": 3_500, "als_bounded": 5_000, "als_antibody": 5_000}
+_DRAWS = {"als_slope": 3_500, "sle_crp": 5_000, "sle_joints": 6_000, "als_shared": 3_500, "als_bounded": 3_500, "als_antibody": 3_500}
 # Priors of clauses that came after the references and that no trial uses: their variables have length zero.
 _SINCE = {"als_slope": {"bend"}}
 _MOST_RUNS = 16

@@ -152,8 +152,8 @@ def _sle_joints(rng: Generator) -> dict[str, Any]:
 
 
 def _als_shared(rng: Generator) -> dict[str, Any]:
-    """2 x 25 to 2 x 45 patients, 7 visits in 6 months, deaths and drop-out; one in five with nothing known of deaths."""
-    n, covariate, known = int(rng.integers(25, 46)), rng.random() < 0.2, rng.random() > 0.2
+    """2 x 15 to 2 x 30 patients, 7 visits in 6 months, deaths and drop-out; one in five with nothing known of deaths."""
+    n, covariate, known = int(rng.integers(15, 31)), rng.random() < 0.2, rng.random() > 0.2
     truth = {
         "mean_level": rng.uniform(34, 42), "sd_level": rng.uniform(3, 7), "mean_rate": rng.uniform(0.6, 1.4),
         "sd_rate": rng.uniform(0.3, 0.9), "sd_residual": rng.uniform(1.0, 2.5), "hazard": rng.uniform(0.005, 0.05),
@@ -169,8 +169,8 @@ def _als_shared(rng: Generator) -> dict[str, Any]:
 
 
 def _als_bounded(rng: Generator) -> dict[str, Any]:
-    """2 x 20 to 2 x 40 patients, 5 visits in a year, from scores that stay off the ends to many at the floor."""
-    n = int(rng.integers(20, 41))
+    """2 x 10 to 2 x 20 patients, 5 visits in a year, from scores that stay off the ends to many at the floor."""
+    n = int(rng.integers(10, 21))
     truth = {
         "mean_level": rng.uniform(-0.5, 1.5), "sd_level": rng.uniform(0.5, 1.2), "mean_slope": rng.uniform(-0.25, -0.05),
         "sd_slope": rng.uniform(0.05, 0.2), "correlation": rng.uniform(-0.3, 0.6), "overdispersion": rng.uniform(0.005, 0.05),
@@ -183,8 +183,8 @@ def _als_bounded(rng: Generator) -> dict[str, Any]:
 
 
 def _als_antibody(rng: Generator) -> dict[str, Any]:
-    """2 x 15 to 2 x 30 patients, 7 visits in a year, tests for antibodies at every visit or every other."""
-    n, every = int(rng.integers(15, 31)), int(rng.choice([2, 4]))
+    """2 x 10 to 2 x 20 patients, 7 visits in a year, tests for antibodies at every visit or every other."""
+    n, every = int(rng.integers(10, 21)), int(rng.choice([2, 4]))
     truth = {
         "mean_level": rng.uniform(34, 42), "sd_level": rng.uniform(3, 7), "mean_slope": rng.uniform(-1.5, -0.5),
         "sd_slope": rng.uniform(0.2, 1.0), "correlation": rng.uniform(-0.3, 0.6), "sd_residual": rng.uniform(1.0, 2.5),
