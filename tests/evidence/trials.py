@@ -163,9 +163,9 @@ def _als_shared(rng: Generator) -> dict[str, Any]:
     more = {"rate_coefficient": rng.normal(0, 0.3)} if covariate else {}
     visits, subjects = simulators.als_shared(rng, n_per_arm=dict.fromkeys(ARMS, n), months=[*range(7)],
                                              rate_ratio={"treated": ratio}, **truth, **more)  # fmt: skip
-    keep = ["subject", "arm"] + ["x0"] * covariate + ["event", "event_time", "end_of_follow_up"] * known
-    return {"table": visits, "subjects": subjects[keep], "outcomes": ["alsfrsr"], "covariates": ["x0"] * covariate,
-            "truth": truth | more | {"rate_ratio": ratio}, "options": {"covariates": ["x0"] * covariate}}  # fmt: skip
+    keep = ["subject", "arm"] + ["x"] * covariate + ["event", "event_time", "end_of_follow_up"] * known
+    return {"table": visits, "subjects": subjects[keep], "outcomes": ["alsfrsr"], "covariates": ["x"] * covariate,
+            "truth": truth | more | {"rate_ratio": ratio}, "options": {"covariates": ["x"] * covariate}}  # fmt: skip
 
 
 def _als_bounded(rng: Generator) -> dict[str, Any]:
