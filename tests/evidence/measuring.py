@@ -34,7 +34,7 @@ _DRAWS = {
 # Priors of clauses that came after the references and that no trial uses: their variables have length zero.
 _SINCE = {"als_slope": {"bend"}}
 _MOST_RUNS = 16
-_COMPILED_DRAWS = 8000  # through `fit_many`: then it takes as many weighted points as `fit`
+_COMPILED_DRAWS = 32_000  # through `fit_many`: 8,192 weighted points a round, as two rounds of `fit` take
 _MORE_CAREFUL = 0.99
 
 Summaries = dict[str, list[float]]
@@ -133,7 +133,7 @@ def _compiled(of: Trial, start: float) -> dict[str, Any]:
     """The marginal engine as `fit_many` runs it."""
     estimand = pg.models()[of.model].estimands[0]
     found = pg.fit_many(of.model, [of.cohort()], options=of.options, estimands=estimand.name, draws=_COMPILED_DRAWS,
-                        random_seed=of.index, fallback=False, progressbar=False)  # fmt: skip
+                        random_seed=of.index, progressbar=False)  # fmt: skip
     seconds = round(time.perf_counter() - start, 2)
     draws = found.draws[estimand.name].isel(data_set=0, drop=True)
     by_chain = xr.DataArray(draws.to_numpy().reshape(4, -1, draws.sizes["active_arm"]), dims=("chain", "draw", "active_arm"),
@@ -141,9 +141,20 @@ def _compiled(of: Trial, start: float) -> dict[str, Any]:
     parts = {
         f"{estimand.name}[{arm}]": by_chain.sel(active_arm=arm, drop=True) for arm in by_chain["active_arm"].to_numpy()
     }
-    summaries = {name: summarise(one) for name, one in parts.items()}
-    flagged = [text for text in found.diagnostics["problem"] if text]
+    known = found.diagnostics.iloc[0]
+    # Draws repeat points: what they are worth is the points' effective number, of one round where there were several.
+    worth = known["share"] * 256 * _COMPILED_DRAWS / 1000 if known["engine"] == "marginal" else float("inf")
+    summaries = {name: _worth(summarise(one), worth) for name, one in parts.items()}
+    flagged = [text for text in (*found.diagnostics["problem"], *found.diagnostics["fell_back"]) if text]
     return {"table": of.hash, "seconds": seconds, "flagged": flagged, "components": summaries}
+
+
+def _worth(summary: list[float], most: float) -> list[float]:
+    """A summary whose draws are worth `most` independent ones at most: errors and effective sizes say so."""
+    wider = max(1.0, summary[COLUMNS.index("ess_bulk")] / most) ** 0.5
+    scaled = {name: value * wider if name.endswith("_error") else min(value, most) if name.startswith("ess") else value
+              for name, value in zip(COLUMNS, summary, strict=True)}  # fmt: skip
+    return [float(f"{value:.6g}") for value in scaled.values()]
 
 
 def flags(fit: pg.Fit, engine: str) -> list[str]:
