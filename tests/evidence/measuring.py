@@ -17,16 +17,24 @@ import numpy as np
 import xarray as xr
 
 import progression as pg
-from tests.evidence.sources import code_hash, page
+from tests.evidence.sources import COMPILED, code_hash, page
 from tests.evidence.trials import Trial, trial
 
 COLUMNS = ("mean", "mean_error", "sd", "sd_error", "p", "p_error", "ess_bulk", "ess_tail")
 MIN_BULK, MIN_TAIL = 10_000, 4_000
 # Draws a chain of a first run, by what most trials need; a run that is not enough is doubled by further chains.
-_DRAWS = {"als_slope": 3_500, "sle_crp": 5_000, "sle_joints": 6_000}
+_DRAWS = {
+    "als_slope": 3_500,
+    "sle_crp": 5_000,
+    "sle_joints": 6_000,
+    "als_shared": 3_500,
+    "als_bounded": 3_500,
+    "als_antibody": 3_500,
+}
 # Priors of clauses that came after the references and that no trial uses: their variables have length zero.
 _SINCE = {"als_slope": {"bend"}}
 _MOST_RUNS = 16
+_COMPILED_DRAWS = 32_000  # through `fit_many`: 8,192 weighted points a round, as two rounds of `fit` take
 _MORE_CAREFUL = 0.99
 
 Summaries = dict[str, list[float]]
@@ -113,10 +121,40 @@ def reference(model: str, index: int) -> dict[str, Any]:
 def refit(model: str, index: int, engine: str = "marginal", **how: Any) -> dict[str, Any]:
     """The same trial by another engine, with its own settings unless others are given."""
     of, start = trial(model, index), time.perf_counter()
+    if model in COMPILED and engine == "marginal":
+        return _compiled(of, start)
     fit = fitted(of, engine, random_seed=index, **how)
     seconds = round(time.perf_counter() - start, 2)
     summaries = {name: summarise(draws) for name, draws in component_draws(fit).items()}
     return {"table": of.hash, "seconds": seconds, "flagged": flags(fit, engine), "components": summaries}
+
+
+def _compiled(of: Trial, start: float) -> dict[str, Any]:
+    """The marginal engine as `fit_many` runs it."""
+    estimand = pg.models()[of.model].estimands[0]
+    found = pg.fit_many(of.model, [of.cohort()], options=of.options, estimands=estimand.name, draws=_COMPILED_DRAWS,
+                        random_seed=of.index, progressbar=False)  # fmt: skip
+    seconds = round(time.perf_counter() - start, 2)
+    draws = found.draws[estimand.name].isel(data_set=0, drop=True)
+    by_chain = xr.DataArray(draws.to_numpy().reshape(4, -1, draws.sizes["active_arm"]), dims=("chain", "draw", "active_arm"),
+                            coords={"active_arm": draws["active_arm"].to_numpy()})  # fmt: skip
+    parts = {
+        f"{estimand.name}[{arm}]": by_chain.sel(active_arm=arm, drop=True) for arm in by_chain["active_arm"].to_numpy()
+    }
+    known = found.diagnostics.iloc[0]
+    # Draws repeat points: what they are worth is the points' effective number, of one round where there were several.
+    worth = known["share"] * 256 * _COMPILED_DRAWS / 1000 if known["engine"] == "marginal" else float("inf")
+    summaries = {name: _worth(summarise(one), worth) for name, one in parts.items()}
+    flagged = [text for text in (*found.diagnostics["problem"], *found.diagnostics["fell_back"]) if text]
+    return {"table": of.hash, "seconds": seconds, "flagged": flagged, "components": summaries}
+
+
+def _worth(summary: list[float], most: float) -> list[float]:
+    """A summary whose draws are worth `most` independent ones at most: errors and effective sizes say so."""
+    wider = max(1.0, summary[COLUMNS.index("ess_bulk")] / most) ** 0.5
+    scaled = {name: value * wider if name.endswith("_error") else min(value, most) if name.startswith("ess") else value
+              for name, value in zip(COLUMNS, summary, strict=True)}  # fmt: skip
+    return [float(f"{value:.6g}") for value in scaled.values()]
 
 
 def flags(fit: pg.Fit, engine: str) -> list[str]:

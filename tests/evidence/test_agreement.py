@@ -13,7 +13,15 @@ from tests.evidence.trials import SETS, trial
 
 AGAIN = "run `python -m tests.evidence.agreement compare` and commit tests/evidence/agreement.json"
 FROM_SCRATCH = "run `python -m tests.evidence.agreement references`, then `compare`, and commit both files"
-PART = [("als_slope", 0), ("als_slope", 57), ("als_slope", 133), ("sle_crp", 3), ("sle_crp", 101), ("sle_joints", 20)]
+PART = [
+    ("als_slope", 0),
+    ("als_slope", 57),
+    ("als_slope", 133),
+    ("sle_crp", 3),
+    ("sle_crp", 101),
+    ("sle_joints", 20),
+    ("als_shared", 4),
+]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pandas as pd
 import progression as pg
 from tests import simulators
 
-SETS = {"als_slope": 200, "sle_crp": 200, "sle_joints": 50}
+SETS = {"als_slope": 200, "sle_crp": 200, "sle_joints": 50, "als_shared": 50, "als_bounded": 50, "als_antibody": 50}
 ARMS = ["control", "treated"]
 MONTHS = [0, 1, 3, 6]  # of the lupus trials
 _SEED = 20250
@@ -44,6 +44,8 @@ class Trial:
     options : mapping
         Options of the model.
     covariates : list of str
+    subjects : pandas.DataFrame, optional
+        What is known by subject, where it is not in `table`.
     """
 
     model: str
@@ -53,6 +55,7 @@ class Trial:
     truth: Mapping[str, Any]
     options: Mapping[str, Any] = field(default_factory=dict)
     covariates: list[str] = field(default_factory=list)
+    subjects: pd.DataFrame | None = None
 
     @property
     def name(self) -> str:
@@ -62,14 +65,15 @@ class Trial:
     @property
     def hash(self) -> str:
         """SHA-256 (16 digits) of the table as CSV, the detection limits and the model's options."""
-        text = self.table.to_csv(index=False, lineterminator="\n")
+        tables = [self.table] if self.subjects is None else [self.table, self.subjects]
+        text = "".join(one.to_csv(index=False, lineterminator="\n") for one in tables)
         limits = [getattr(outcome, "detection_limit", None) for outcome in self.outcomes]
         return hashlib.sha256(f"{text}{limits}{dict(self.options)}".encode()).hexdigest()[:16]
 
     def cohort(self) -> pg.Cohort:
         """The table as a cohort."""
         return pg.Cohort.from_table(
-            self.table, time_unit="months", outcomes=self.outcomes, covariates=self.covariates, arms=ARMS,
+            self.table, self.subjects, time_unit="months", outcomes=self.outcomes, covariates=self.covariates, arms=ARMS,
             allocation="randomised", provenance="simulated", name=self.name,
         )  # fmt: skip
 
@@ -79,7 +83,8 @@ def trial(model: str, index: int) -> Trial:
     """The trial of a model under a number: always the same one."""
     rng = np.random.default_rng([_SEED, list(SETS).index(model), index])
     made = _MAKERS[model](rng)
-    return Trial(model, index, **(made | {"table": made["table"].round(6)}))
+    tables = {name: made[name].round(6) for name in ("table", "subjects") if name in made}
+    return Trial(model, index, **(made | tables))
 
 
 def _als_slope(rng: Generator) -> dict[str, Any]:
@@ -146,6 +151,51 @@ def _sle_joints(rng: Generator) -> dict[str, Any]:
             "options": {"baseline": "free" if free else "common"}}  # fmt: skip
 
 
+def _als_shared(rng: Generator) -> dict[str, Any]:
+    """2 x 15 to 2 x 30 patients, 7 visits in 6 months, deaths and drop-out; one in five with nothing known of deaths."""
+    n, covariate, known = int(rng.integers(15, 31)), rng.random() < 0.2, rng.random() > 0.2
+    truth = {
+        "mean_level": rng.uniform(34, 42), "sd_level": rng.uniform(3, 7), "mean_rate": rng.uniform(0.6, 1.4),
+        "sd_rate": rng.uniform(0.3, 0.9), "sd_residual": rng.uniform(1.0, 2.5), "hazard": rng.uniform(0.005, 0.05),
+        "dropout_per_month": rng.uniform(0.0, 0.04),
+    }  # fmt: skip
+    ratio = 1.0 if rng.random() < _NULL else rng.uniform(0.4, 1.3)
+    more = {"rate_coefficient": rng.normal(0, 0.3)} if covariate else {}
+    visits, subjects = simulators.als_shared(rng, n_per_arm=dict.fromkeys(ARMS, n), months=[*range(7)],
+                                             rate_ratio={"treated": ratio}, **truth, **more)  # fmt: skip
+    keep = ["subject", "arm"] + ["x"] * covariate + ["event", "event_time", "end_of_follow_up"] * known
+    return {"table": visits, "subjects": subjects[keep], "outcomes": ["alsfrsr"], "covariates": ["x"] * covariate,
+            "truth": truth | more | {"rate_ratio": ratio}, "options": {"covariates": ["x"] * covariate}}  # fmt: skip
+
+
+def _als_bounded(rng: Generator) -> dict[str, Any]:
+    """2 x 10 to 2 x 20 patients, 5 visits in a year, from scores that stay off the ends to many at the floor."""
+    n = int(rng.integers(10, 21))
+    truth = {
+        "mean_level": rng.uniform(-0.5, 1.5), "sd_level": rng.uniform(0.5, 1.2), "mean_slope": rng.uniform(-0.25, -0.05),
+        "sd_slope": rng.uniform(0.05, 0.2), "correlation": rng.uniform(-0.3, 0.6), "overdispersion": rng.uniform(0.005, 0.05),
+        "dropout_per_month": rng.uniform(0, 0.04),
+    }  # fmt: skip
+    effect = 0.0 if rng.random() < _NULL else rng.uniform(-0.05, 0.15)
+    table = simulators.als_bounded(rng, n_per_arm=dict.fromkeys(ARMS, n), months=[0, 3, 6, 9, 12],
+                                   slope_effect={"treated": effect}, **truth)  # fmt: skip
+    return {"table": table.drop(columns="x0"), "outcomes": ["alsfrsr"], "truth": truth | {"slope_effect": effect}}
+
+
+def _als_antibody(rng: Generator) -> dict[str, Any]:
+    """2 x 10 to 2 x 20 patients, 7 visits in a year, tests for antibodies at every visit or every other."""
+    n, every = int(rng.integers(10, 21)), int(rng.choice([2, 4]))
+    truth = {
+        "mean_level": rng.uniform(34, 42), "sd_level": rng.uniform(3, 7), "mean_slope": rng.uniform(-1.5, -0.5),
+        "sd_slope": rng.uniform(0.2, 1.0), "correlation": rng.uniform(-0.3, 0.6), "sd_residual": rng.uniform(1.0, 2.5),
+        "effect_before": rng.uniform(-0.2, 0.8), "effect_after": rng.uniform(-0.4, 0.6), "share_converting": rng.uniform(0.4, 0.95),
+        "median_onset": rng.uniform(1.5, 5), "onset_shape": rng.uniform(0.8, 2),
+    }  # fmt: skip
+    table = simulators.als_antibody(rng, n_per_arm=dict.fromkeys(ARMS, n), months=[*range(0, 13, 2)],
+                                    tests=[*range(0, 13, every)], **truth)  # fmt: skip
+    return {"table": table.drop(columns="onset"), "outcomes": ["alsfrsr"], "truth": truth}
+
+
 def _drop_out(rng: Generator, table: pd.DataFrame, per_month: float) -> pd.DataFrame:
     """Patients leave for good at a constant rate, never before their first visit."""
     subjects = table["subject"].unique()
@@ -158,4 +208,7 @@ _MAKERS: Mapping[str, Callable[[Generator], dict[str, Any]]] = {
     "als_slope": _als_slope,
     "sle_crp": _sle_crp,
     "sle_joints": _sle_joints,
+    "als_shared": _als_shared,
+    "als_bounded": _als_bounded,
+    "als_antibody": _als_antibody,
 }
