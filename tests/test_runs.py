@@ -1,0 +1,340 @@
+"""Runs that last: the same table whoever does the work, whatever happens on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from run_jobs import Dies, Draws, Interrupts, Raises
+
+from progression.faults import SettingError
+from progression.jobs import replicate_seed
+from progression.run_folder import RunWarning
+from progression.runs import run
+from progression.store import StoreError
+
+HERE = Path(__file__).parent
+
+
+def go(job, n=40, **how):
+    return run(job, n, **({"chunk": 10, "random_seed": 7, "progressbar": False} | how))
+
+
+def same(found, wanted):
+    pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return go(Draws()).table
+
+
+def chunks(path):
+    return sorted((path / "chunks").iterdir())
+
+
+def lines(spy, word):
+    return [line for line in Path(spy).read_text().splitlines() if line.startswith(word)]
+
+
+def log(path, event):
+    entries = [json.loads(line) for line in (path / "log").read_text().splitlines()]
+    return [one for one in entries if one["event"] == event]
+
+
+# ---- the table ----
+
+
+def test_rows_in_order_from_seeds_of_their_own(undisturbed):
+    assert list(undisturbed["replicate"]) == list(range(40))
+    seeds = np.random.SeedSequence(7).spawn(40)
+    factor = np.linalg.cholesky(np.eye(50) + 0.5)
+    for index in (0, 17, 39):
+        np.testing.assert_array_equal(replicate_seed(7, index).generate_state(4), seeds[index].generate_state(4))
+        assert undisturbed["mean"][index] == (factor @ np.random.default_rng(seeds[index]).normal(size=50)).mean()
+
+
+def test_a_folder_says_the_same_as_memory(tmp_path, undisturbed):
+    found = go(Draws(), path=tmp_path / "run")
+    same(found.table, undisturbed)
+    assert len(chunks(tmp_path / "run")) == 4
+    assert pd.read_parquet(tmp_path / "run" / "chunks").shape == (40, 4)  # readable without this package
+
+
+def test_two_workers_and_threads(undisturbed, tmp_path):
+    spy = str(tmp_path / "spy")
+    same(go(Draws(spy=spy), cores=2).table, undisturbed)
+    assert len(lines(spy, "prepare")) <= 2  # once a worker
+    assert str(os.getpid()) not in Path(spy).read_text()
+    with joblib.parallel_config(backend="threading", n_jobs=3):
+        same(go(Draws()).table, undisturbed)
+
+
+def test_dask_workers_one_of_which_is_killed(undisturbed, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    spy = str(tmp_path / "spy")
+    Path(spy).touch()
+    with (
+        distributed.LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        same(go(Draws(), client=client).table, undisturbed)
+        with joblib.parallel_config(backend="dask"):
+            same(go(Dies(spy=spy, bad=(23,), times=1), path=tmp_path / "run").table, undisturbed)
+        assert str(os.getpid()) not in "".join(lines(spy, "run"))
+        assert len(lines(spy, "bad")) == 2
+
+
+def test_several_rows_a_replicate():
+    class Looks(Draws):
+        def run(self, prepared, indices, seeds):
+            return {"replicate": [i for i in reversed(indices) for _ in range(2)], "look": [1, 2] * len(indices)}
+
+    table = go(Looks(), n=15).table
+    assert list(table["replicate"]) == [i for i in range(15) for _ in range(2)]
+    assert list(table["look"]) == [1, 2] * 15
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda k: {"x": [1.0]}, "1 rows for 10 replicates"),
+        (lambda k: {"x": np.zeros((len(k), 2))}, "one dimension"),
+        (lambda k: [1.0] * len(k), "must return a DataFrame"),
+        (lambda k: {"x": [1.0], "replicate": [3]}, "differ from that in 0, 1"),
+        (lambda k: {"x": [object()] * len(k)}, "does not fit into a table"),
+    ],
+)
+def test_a_job_that_returns_no_table_is_told(made, said):
+    class Odd(Draws):
+        def run(self, prepared, indices, seeds):
+            return made(indices)
+
+    with pytest.raises(RuntimeError, match=said):
+        go(Odd())
+
+
+# ---- resume and grow ----
+
+
+def test_resumed_after_an_interruption(tmp_path, undisturbed):
+    spy, path = tmp_path / "spy", tmp_path / "run"
+    spy.touch()
+    with pytest.raises(KeyboardInterrupt):
+        go(Interrupts(spy=str(spy), bad=(25,)), path=path)
+    assert len(chunks(path)) == 2
+    spy.write_text("")
+    found = go(Draws(spy=str(spy)), path=path)
+    same(found.table, undisturbed)
+    assert found.resumed == 20
+    assert [line.split()[1:3] for line in lines(spy, "run")] == [["20", "30"], ["30", "40"]]
+
+
+def test_grown_and_looked_at_again(tmp_path, undisturbed):
+    spy, path = tmp_path / "spy", tmp_path / "run"
+    found = go(Draws(spy=str(spy)), n=15, path=path)
+    same(found.table, undisturbed[:15])
+    spy.write_text("")
+    grown = go(Draws(spy=str(spy)), n=40, path=path, random_seed=None)  # the folder's own
+    same(grown.table, undisturbed)
+    assert grown.resumed == 20 and len(lines(spy, "run")) == 2
+    spy.write_text("")
+    same(go(Draws(spy=str(spy)), n=7, path=path).table, undisturbed[:7])
+    assert spy.read_text() == ""
+
+
+def test_other_settings_are_refused_one_by_one(tmp_path):
+    go(Draws(), n=10, path=tmp_path / "run")
+    with pytest.raises(SettingError) as refused:
+        go(Draws(shift=1.0), n=10, path=tmp_path / "run", chunk=5, random_seed=8)
+    assert {fault.column: fault.value for fault in refused.value.faults} == {
+        "job.shift": 1.0,
+        "chunk": 5,
+        "random_seed": 8,
+    }
+    assert "was 0.0 when" in str(refused.value) and "another path" in str(refused.value)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(SettingError, match=r"thesis\.tex"):
+        go(Draws(), path=tmp_path)
+
+
+def test_an_altered_identity_is_refused(tmp_path):
+    go(Draws(), n=10, path=tmp_path)
+    file = tmp_path / "run.json"
+    file.write_text(file.read_text().replace('"shift": 0.0', '"shift": 2.0'))
+    with pytest.raises(StoreError, match="altered"):
+        go(Draws(shift=2.0), n=10, path=tmp_path)
+
+
+def test_other_versions_are_said(tmp_path):
+    go(Draws(), n=10, path=tmp_path)
+    made = json.loads((tmp_path / "run.json").read_text())
+    made["versions"]["numpy"] = "1.0"
+    (tmp_path / "run.json").write_text(json.dumps(made))
+    with pytest.warns(RunWarning, match=r"numpy 1\.0 -> "):
+        go(Draws(), n=20, path=tmp_path)
+
+
+# ---- damage ----
+
+
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "first bit", "last bit", "middle bit"])
+def test_a_damaged_chunk_is_run_again(tmp_path, undisturbed, damage):
+    path, spy = tmp_path / "run", tmp_path / "spy"
+    go(Draws(), path=path)
+    file = chunks(path)[2]
+    content = bytearray(file.read_bytes())
+    if "bit" in damage:
+        content[{"first": 0, "last": -1, "middle": len(content) // 2}[damage.split()[0]]] ^= 4
+    file.write_bytes({"truncated": content[:-100], "emptied": b""}.get(damage, bytes(content)))
+    with pytest.warns(RunWarning, match="damaged"):
+        found = go(Draws(spy=str(spy)), path=path)
+    same(found.table, undisturbed)
+    assert [line.split()[1] for line in lines(spy, "run")] == ["20"]
+    assert [entry["chunk"] for entry in log(path, "damaged")] == [2]
+
+
+def test_a_chunk_of_another_run_is_refused(tmp_path):
+    go(Draws(), path=tmp_path / "a")
+    go(Draws(shift=1.0), path=tmp_path / "b")
+    theirs = chunks(tmp_path / "b")[1]
+    chunks(tmp_path / "a")[1].unlink()
+    (tmp_path / "a" / "chunks" / theirs.name).write_bytes(theirs.read_bytes())
+    with pytest.raises(StoreError, match="belongs to another run"):
+        go(Draws(), path=tmp_path / "a")
+
+
+def test_a_renamed_chunk_is_refused(tmp_path):
+    go(Draws(), path=tmp_path)
+    file = chunks(tmp_path)[1]
+    file.rename(file.with_name(file.name.replace("000001", "000009")))
+    with pytest.raises(StoreError, match="renamed"):
+        go(Draws(), path=tmp_path)
+
+
+# ---- poison ----
+
+
+def test_a_replicate_that_raises_is_stepped_over(tmp_path, undisturbed):
+    spy = tmp_path / "spy"
+    spy.touch()
+    found = go(Raises(spy=str(spy), bad=(13, 14)), path=tmp_path / "run")
+    same(found.table, undisturbed.drop(index=[13, 14]).reset_index(drop=True))
+    assert list(found.failures["replicate"]) == [13, 14]
+    assert found.failures["error"][0] == "ArithmeticError: no mode for 13"
+    seed = eval(found.failures["seed"][0], {"SeedSequence": np.random.SeedSequence})
+    np.testing.assert_array_equal(seed.generate_state(2), replicate_seed(7, 13).generate_state(2))
+    alone = [line for line in lines(spy, "run 13 14")]
+    assert len(alone) == 3 and list(found.failures["attempts"]) == [3, 3]  # tried, and retried twice
+    assert "before" in log(tmp_path / "run", "failed")[0]["traceback"]
+    again = go(Raises(spy=str(spy), bad=(13, 14)), path=tmp_path / "run")
+    same(again.table, found.table)
+    same(again.failures, found.failures)
+    assert again.resumed == 40
+
+
+def test_a_passing_failure_leaves_no_trace(tmp_path, undisturbed):
+    spy = tmp_path / "spy"
+    spy.touch()
+    found = go(Raises(spy=str(spy), bad=(13,), times=1))
+    same(found.table, undisturbed)
+    assert found.failures.empty
+
+
+def test_a_replicate_that_kills_its_worker_is_stepped_over(tmp_path, undisturbed):
+    spy = tmp_path / "spy"
+    spy.touch()
+    found = go(Dies(spy=str(spy), bad=(13,)), path=tmp_path / "run", cores=2)
+    same(found.table, undisturbed.drop(index=13).reset_index(drop=True))
+    assert list(found.failures["replicate"]) == [13] and "worker" in found.failures["error"][0]
+    assert len(lines(spy, "run 13 14")) == 3
+
+
+def test_a_worker_that_was_killed_once_leaves_no_trace(tmp_path, undisturbed):
+    spy = tmp_path / "spy"
+    spy.touch()
+    found = go(Dies(spy=str(spy), bad=(13,), times=1), path=tmp_path / "run", cores=2)
+    same(found.table, undisturbed)
+    assert found.failures.empty
+    assert len(lines(spy, "run")) <= 4 + 2  # only what was in flight is run again
+
+
+def test_a_job_that_never_succeeds_is_given_up_and_not_recorded(tmp_path, undisturbed):
+    with pytest.raises(RuntimeError, match="first 10 replicates failed.*no mode for 0"):
+        go(Raises(bad=tuple(range(40))), path=tmp_path)
+    assert not chunks(tmp_path)
+    same(go(Draws(), path=tmp_path).table, undisturbed)
+
+
+# ---- processes ----
+
+SCRIPT = """
+import sys
+from run_jobs import Draws
+from progression.runs import run
+run(Draws(spy=sys.argv[2], seconds=0.02), 4000, chunk=10, random_seed=7, cores=int(sys.argv[3]), path=sys.argv[1],
+    progressbar=False)
+"""
+
+
+def started(path, spy, cores):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / "models")])}
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), str(spy), str(cores)], env=env,
+                               stderr=subprocess.PIPE)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (path / "chunks").is_dir() or len([one for one in chunks(path) if one.name[0] != "."]) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.02)
+    return process
+
+
+def test_a_second_process_is_told_until_the_first_is_killed(tmp_path, undisturbed):
+    path = tmp_path / "run"
+    process = started(path, tmp_path / "spy", 1)
+    try:
+        with pytest.raises(StoreError, match=f"in use by process {process.pid} on .* since 20"):
+            go(Draws(), path=path)
+    finally:
+        process.kill()
+        process.wait()
+    (path / "chunks" / ".000003.abc.parquet.xyz.part").write_bytes(b"half a chu")
+    done = len([one for one in chunks(path) if one.name[0] != "."])
+    found = go(Draws(), path=path)
+    same(found.table, undisturbed)
+    assert found.resumed == min(10 * done, 40)
+    assert not [one for one in chunks(path) if one.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_its_run(tmp_path, undisturbed, how):
+    path, spy = tmp_path / "run", tmp_path / "spy"
+    process = started(path, spy, 2)
+    workers = {int(line.split()[1]) for line in lines(spy, "prepare")}
+    assert workers and process.pid not in workers
+    process.send_signal(how)
+    process.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in workers if alive(pid)]
+    found = go(Draws(), path=path)
+    same(found.table, undisturbed)
+    assert found.resumed >= 20
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text() if Path("/proc").is_dir() else True
