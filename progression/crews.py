@@ -6,14 +6,30 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import joblib
 from joblib.parallel import get_active_backend
 
 from progression.jobs import Piece, Task
 
-Done = Generator[tuple[Piece, bytes | None], None, None]
+
+@dataclass(frozen=True)
+class Death:
+    """What became of a piece instead of a chunk.
+
+    Attributes
+    ----------
+    proven : int
+        How many workers are known to have died of this very piece; 0 where it may have been one beside it.
+    """
+
+    proven: int
+
+
+Done = Generator[tuple[Piece, bytes | Death], None, None]
 
 
 def work_through(task: Task, waiting: deque[Piece], *, cores: int | None, client: Any = None) -> Done:
@@ -31,8 +47,8 @@ def work_through(task: Task, waiting: deque[Piece], *, cores: int | None, client
 
     Yields
     ------
-    Piece, bytes or None
-        The piece and its chunk; None where the worker that had it, or one beside it, died.
+    Piece, bytes or Death
+        The piece and its chunk; or that the worker that had it, or one beside it, died.
     """
     if client is None:
         client = getattr(get_active_backend()[0], "client", None)
@@ -59,7 +75,7 @@ def _on_joblib(task: Task, waiting: deque[Piece], cores: int | None) -> Done:
         lost = list(flying)
     else:
         return
-    yield from ((piece, None) for piece in lost)
+    yield from ((piece, Death(0)) for piece in lost)
 
 
 def _on_dask(task: Task, waiting: deque[Piece], client: Any) -> Done:
@@ -68,22 +84,24 @@ def _on_dask(task: Task, waiting: deque[Piece], client: Any) -> Done:
 
     flying: dict[Any, Piece] = {}
 
-    def more() -> Iterator[Any]:
-        threads = sum(client.nthreads().values())
-        while waiting and len(flying) < max(1, threads):
-            piece = waiting.popleft()
-            future = client.submit(task, piece, pure=False)
-            flying[future] = piece
-            yield future
+    def more() -> list[Any]:
+        free = sum(client.nthreads().values()) or 1  # none while all are being replaced
+        pieces = [waiting.popleft() for _ in range(min(len(waiting), free - len(flying)))]
+        futures = {client.submit(task, piece, key=f"replicates-{piece.start}-{uuid4().hex}"): piece for piece in pieces}
+        flying.update(futures)
+        return list(futures)
 
     try:
-        done = distributed.as_completed(list(more()), loop=client.loop)
+        done = distributed.as_completed(more(), loop=client.loop)
         for future in done:
+            made: bytes | Death
+            try:
+                made = future.result()[1]
+            except distributed.KilledWorker as killed:  # the scheduler counts deaths by task, and has tried it again
+                made = Death(1 + killed.allowed_failures)
             piece = flying.pop(future)
-            dead = future.status == "error" and isinstance(future.exception(), distributed.KilledWorker)
-            content = None if dead or future.status in ("cancelled", "lost") else future.result()[1]
             done.update(more())
-            yield piece, content
+            yield piece, made
     finally:
         if flying:
             client.cancel(list(flying))

@@ -65,16 +65,16 @@ class Piece:
     ----------
     chunk, start, stop : int
     deaths : int
-        How many workers died while they had this piece and others had theirs: any of these may be the reason.
-    alone : int
-        How many died while they had this piece, and no worker had another.
+        How often a worker died while this piece was in flight, and others that may be the reason.
+    proven : int
+        How many workers died of it.
     """
 
     chunk: int
     start: int
     stop: int
     deaths: int = 0
-    alone: int = 0
+    proven: int = 0
 
     @property
     def indices(self) -> range:

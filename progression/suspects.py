@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from progression.chunks import Chunk, stacked
-from progression.crews import work_through
+from progression.crews import Death, work_through
 from progression.jobs import RETRIES, Piece, Task, failure
 
 _DIED = "the worker process died: killed from outside, out of memory, or crashed in compiled code"
@@ -20,8 +20,9 @@ def settled(
 ) -> Generator[Chunk, None, None]:
     """Carry out whole chunks on any number of workers; yield them as they are finished, in any order.
 
-    When a worker dies, every piece in flight may be the reason, and is done again. One that is in flight at two deaths is
-    done alone, so that a third tells; then it is halved until the replicate that kills stands by itself.
+    When a worker of joblib dies, every piece in flight may be the reason, and is done again. One that is in flight at two
+    deaths is done alone, so that a third tells; then its replicates are done one by one, each alone. Dask's scheduler tells by
+    itself.
 
     Parameters
     ----------
@@ -39,39 +40,38 @@ def settled(
     while waiting or suspects:
         company = bool(waiting)
         queue = waiting if company else deque([suspects.popleft()])
-        open_pieces = set(queue)
+        unsettled = set(queue)
         with closing(work_through(task, queue, cores=cores, client=client)) as done:
-            for piece, content in done:
-                open_pieces.discard(piece)
-                if content is None:
-                    note("worker died", chunk=piece.chunk, start=piece.start, stop=piece.stop, alone=not company)
-                    made = None
-                    if company:
-                        again = replace(piece, deaths=piece.deaths + 1)
-                        (suspects if piece.deaths else waiting).append(again)
-                        if not piece.deaths:
-                            open_pieces.add(again)
+            for piece, made in done:
+                unsettled.discard(piece)
+                if isinstance(made, Death):
+                    proven = made.proven or int(not company)
+                    note("worker died", start=piece.start, stop=piece.stop, proven=proven)
+                    chunk, again = _after_death(piece, proven, task)
+                    if made.proven or (company and not piece.deaths):  # may be done beside others
+                        waiting.extend(again)
+                        unsettled.update(again)
                     else:
-                        made = _questioned(piece, suspects, task)
+                        suspects.extend(again)
                 else:
-                    made = Chunk.decode(content)
-                if made is not None:
-                    parts[piece.chunk].append(made)
-                    one = whole[piece.chunk]
-                    if sum(part.stop - part.start for part in parts[piece.chunk]) == one.stop - one.start:
+                    chunk = Chunk.decode(made)
+                if chunk is not None:
+                    parts[piece.chunk].append(chunk)
+                    if sum(part.stop - part.start for part in parts[piece.chunk]) == len(whole[piece.chunk].indices):
                         yield Chunk.joined(parts.pop(piece.chunk))
         # joblib may have taken a piece without a word while it shut down
-        waiting.extend(sorted(open_pieces - set(waiting), key=lambda piece: piece.start))
+        waiting.extend(sorted(unsettled - set(waiting), key=lambda piece: piece.start))
 
 
-def _questioned(piece: Piece, suspects: deque[Piece], task: Task) -> Chunk | None:
-    """A piece that died alone: halve it, try its one replicate again, or give that up."""
+def _after_death(piece: Piece, proven: int, task: Task) -> tuple[Chunk | None, list[Piece]]:
+    """What to do about a piece: the same again, one by one, or give it up, as a chunk that failed."""
+    if not proven:
+        return None, [replace(piece, deaths=piece.deaths + 1)]
     if len(piece.indices) > 1:
-        middle = (piece.start + piece.stop) // 2
-        suspects.extendleft([replace(piece, start=middle), replace(piece, stop=middle)])
-        return None
-    piece = replace(piece, alone=piece.alone + 1)
-    if piece.alone <= RETRIES:
-        suspects.appendleft(piece)
-        return None
-    return Chunk(piece.start, piece.stop, stacked([]), (failure(task.random_seed, piece.start, piece.alone, _DIED),))
+        return None, [replace(piece, start=index, stop=index + 1) for index in piece.indices]
+    piece = replace(piece, proven=piece.proven + proven)
+    if piece.proven <= RETRIES:
+        return None, [piece]
+    return Chunk(
+        piece.start, piece.stop, stacked([]), (failure(task.random_seed, piece.start, piece.proven, _DIED),)
+    ), []

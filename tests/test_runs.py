@@ -1,5 +1,7 @@
 """Runs that last: the same table whoever does the work, whatever happens on the way."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -90,6 +92,22 @@ def test_dask_workers_one_of_which_is_killed(undisturbed, tmp_path):
             same(go(Dies(spy=spy, bad=(23,), times=1), path=tmp_path / "run").table, undisturbed)
         assert str(os.getpid()) not in "".join(lines(spy, "run"))
         assert len(lines(spy, "bad")) == 2
+
+
+@pytest.mark.slow
+def test_a_replicate_that_kills_dask_workers_is_stepped_over(undisturbed, tmp_path):
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    spy = str(tmp_path / "spy")
+    Path(spy).touch()
+    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.deploy.lost-worker-timeout": "1 hour"}
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        found = go(Dies(spy=spy, bad=(13,)), client=client)
+    same(found.table, undisturbed.drop(index=13).reset_index(drop=True))
+    assert found.failures[["replicate", "attempts"]].to_numpy().tolist() == [[13, 4]]  # twice two
 
 
 def test_several_rows_a_replicate():
@@ -234,8 +252,7 @@ def test_a_replicate_that_raises_is_stepped_over(tmp_path, undisturbed):
     assert found.failures["error"][0] == "ArithmeticError: no mode for 13"
     seed = eval(found.failures["seed"][0], {"SeedSequence": np.random.SeedSequence})
     np.testing.assert_array_equal(seed.generate_state(2), replicate_seed(7, 13).generate_state(2))
-    alone = [line for line in lines(spy, "run 13 14")]
-    assert len(alone) == 3 and list(found.failures["attempts"]) == [3, 3]  # tried, and retried twice
+    assert len(lines(spy, "run 13 14")) == 3 and list(found.failures["attempts"]) == [3, 3]  # tried, and retried twice
     assert "before" in log(tmp_path / "run", "failed")[0]["traceback"]
     again = go(Raises(spy=str(spy), bad=(13, 14)), path=tmp_path / "run")
     same(again.table, found.table)
@@ -270,7 +287,7 @@ def test_a_worker_that_was_killed_once_leaves_no_trace(tmp_path, undisturbed):
 
 
 def test_a_job_that_never_succeeds_is_given_up_and_not_recorded(tmp_path, undisturbed):
-    with pytest.raises(RuntimeError, match="first 10 replicates failed.*no mode for 0"):
+    with pytest.raises(RuntimeError, match=r"first 10 replicates failed.*no mode for 0"):
         go(Raises(bad=tuple(range(40))), path=tmp_path)
     assert not chunks(tmp_path)
     same(go(Draws(), path=tmp_path).table, undisturbed)
@@ -313,6 +330,15 @@ def test_a_second_process_is_told_until_the_first_is_killed(tmp_path, undisturbe
     same(found.table, undisturbed)
     assert found.resumed == min(10 * done, 40)
     assert not [one for one in chunks(path) if one.name.endswith(".part")]
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, undisturbed, monkeypatch):
+    def refuse(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(RunWarning, match="no locks .*no second process"):
+        same(go(Draws(), path=tmp_path).table, undisturbed)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
