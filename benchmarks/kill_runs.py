@@ -18,6 +18,7 @@ import argparse
 import importlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -179,7 +180,7 @@ def mischief(at: int, *, half: bool) -> None:
     fsync, calls = os.fsync, iter(range(1, 10**9))
 
     def dying(handle: int) -> None:
-        if next(calls) == at:
+        if stat.S_ISREG(os.fstat(handle).st_mode) and next(calls) == at:
             if half:
                 os.ftruncate(handle, os.fstat(handle).st_size // 2)
             fsync(handle)

@@ -32,7 +32,8 @@ def progress(total: int, *, resumed: int, failed: int, shown: bool) -> Iterator[
     columns = (TextColumn("replicates"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"))
     begin = said = time.monotonic()
     done = 0
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    drawn = console.is_terminal or console.is_jupyter
+    with Progress(*columns, console=console, transient=True, disable=not drawn) as bar:
         line = bar.add_task("", total=total, completed=resumed, state=_state(0, total, 0.0, resumed, failed))
 
         def advance(more: int, of_them_failed: int) -> None:
@@ -41,7 +42,7 @@ def progress(total: int, *, resumed: int, failed: int, shown: bool) -> Iterator[
             now = time.monotonic()
             state = _state(done, total - resumed - done, now - begin, resumed, failed)
             bar.update(line, advance=more, state=state)
-            if not console.is_terminal and now - said > _A_LINE_EVERY:
+            if not drawn and now - said > _A_LINE_EVERY:
                 said = now
                 console.print(f"{resumed + done}/{total} replicates, {state}", highlight=False)
 

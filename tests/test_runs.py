@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from run_jobs import Dies, Draws, Interrupts, Raises
 
+from progression import run_progress
 from progression.faults import SettingError
 from progression.jobs import replicate_seed
 from progression.run_folder import RunWarning
@@ -137,6 +139,36 @@ def test_a_job_that_returns_no_table_is_told(made, said):
 
     with pytest.raises(RuntimeError, match=said):
         go(Odd())
+
+
+def test_a_job_that_cannot_be_prepared_stops_the_run(tmp_path):
+    class Unprepared(Draws):
+        def prepare(self):
+            raise LookupError("no such model")
+
+    with pytest.raises(LookupError, match="no such model"):
+        go(Unprepared(), path=tmp_path, cores=2)
+    assert not chunks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"n": 0}, {"chunk": 2.5}, {"random_seed": -1}, {"cores": 0}, {"path": __file__}],
+    ids=lambda one: str([*one]),
+)
+def test_settings_that_cannot_be_meant(wrong):
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        go(Draws(), **wrong)
+
+
+def test_rate_and_time_left_are_told_in_a_log(capfd, monkeypatch):
+    monkeypatch.setattr(run_progress, "_A_LINE_EVERY", 0)
+    with run_progress.progress(100, resumed=20, failed=1, shown=True) as advance:
+        time.sleep(0.1)
+        advance(40, 2)
+    line = capfd.readouterr().err
+    found = re.fullmatch(r"60/100 replicates, (\S+)/s, 0:00:00 left, 20 resumed, 3 failed\n", line)
+    assert 200 < float(found[1]) < 400.001
 
 
 # ---- resume and grow ----
