@@ -1,5 +1,9 @@
-"""Jobs for tests of runs: each replicate draws a few numbers, and some misbehave. Importable by workers."""
+"""Jobs for tests of runs: each replicate draws a few numbers, and some misbehave. Importable by workers.
 
+And how these tests run them and look at what is left.
+"""
+
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -7,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from progression.runs import run
 
 
 @dataclass(frozen=True)
@@ -77,3 +83,24 @@ class Interrupts(Raises):
             super().before(index)
         except ArithmeticError:
             raise KeyboardInterrupt from None
+
+
+def go(job, n=40, **how):
+    return run(job, n, **({"chunk": 10, "random_seed": 7, "progressbar": False} | how))
+
+
+def same(found, wanted):
+    pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+
+
+def chunks(path):
+    return sorted((path / "chunks").iterdir())
+
+
+def lines(spy, word):
+    return [line for line in Path(spy).read_text().splitlines() if line.startswith(word)]
+
+
+def log(path, event):
+    entries = [json.loads(line) for line in (path / "log").read_text().splitlines()]
+    return [one for one in entries if one["event"] == event]
