@@ -109,6 +109,7 @@ def reaches(name):
         ("onsets", {"cohort", "modeling", "encoding", "engines", "fitted"}),
         ("contrasts", {"fitting", "checking", "plots", "leaving_out"}),
         ("checking", {"plots", "reporting"}),
+        ("runs", {"cohort", "modeling", "engines", "fitting", "many"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),
     ],
 )
