@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ def resample(
     ranked = able[np.argsort(seen.baseline[able], kind="stable")]
     with_events = known_follow_up(cohort.subjects) or bool(np.isfinite(seen.death).any()) or design.death_per_month is not None
     plan = schedule(design, [facts], with_events=with_events, random_seed=int(random_seed))
+    plan = replace(plan, data=_noted(plan.data, cohort, course[able], change_per_month, slowing))
     arm = plan.program.subjects["arm"].to_numpy()
     added, held = _by_subject(change_per_month, arm, design), _by_subject(slowing, arm, design)
     courses = []
@@ -119,6 +121,16 @@ def _complete(course: np.ndarray, seen: FollowUp, who: np.ndarray, plan: Schedul
     left = np.where((end >= plan.months[:, -1] - _NEAR) | np.isfinite(death), np.inf, end)
     slope = _own_slopes(course, plan)[who]
     return Complete({facts.name: np.where(changed, treated, score)}, {"death": death}, slope, None, left)
+
+
+def _noted(data: Cohort, patients: Cohort, course: np.ndarray, change: Any, slowing: Any) -> Cohort:
+    """The cohort that trials fill in, saying whose courses they are, what was done to them, and what their visits lack."""
+    own = {name: value for name, value in (("change per month", change), ("slowing", slowing)) if value}
+    effect = ", ".join(f"{name} {value}" for name, value in own.items()) or "none"
+    source = f"{data.source}; patients drawn from {patients.name or 'a cohort'} ({patients.provenance}); effect of treatment: {effect}"
+    lacking = float(np.isnan(course).mean())
+    note = f"of the patients' scores at the planned visits {100 * lacking:.0f} % are missing: they were seen at other times, or no longer"
+    return replace(data, source=source, warnings=(*data.warnings, *([note] if lacking > 0.05 else [])))
 
 
 def _own_slopes(course: np.ndarray, plan: Schedule) -> np.ndarray:

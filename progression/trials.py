@@ -19,6 +19,8 @@ from progression.trial_course import intervals, months_of_tests
 
 __all__ = ["Origin", "Trials"]
 
+_SAME_TIME = 1e-9  # months: a visit on the day of a look is known, whichever way its date was computed
+
 
 @dataclass(frozen=True, eq=False)
 class Origin:
@@ -106,7 +108,7 @@ class Trials(Replicates):
         since = np.broadcast_to(when.reshape(-1, 1), (len(self), 1)) - self.entry  # months since entry
         visits = self.cohort.visits
         who = self.cohort.subjects.index.get_indexer(visits["subject"])
-        later = visits["month"].to_numpy(float) > since[:, who]
+        later = visits["month"].to_numpy(float) > since[:, who] + _SAME_TIME
         followed = np.minimum(self.followed, np.maximum(since, 0.0))
         events = {}
         for name, times in self.events.items():

@@ -177,9 +177,11 @@ def _faults(truth: Truth, model: Model) -> list[Fault]:
                 made[name] = estimand.name
     if faults:
         return faults
-    missing = [] if truth.draws is not None else [name for name in layout.needed() if name not in plain and name not in made]
-    faults = [setting_fault("truth", name, f"is a parameter of {model.name!r} under this design and is not given{_of(layout, name)}", "give it")
-              for name in missing]  # fmt: skip
+    missing = [name for name in layout.needed() if name not in plain and name not in made]
+    if truth.draws is not None:
+        return [truth.draws.lost[name] for name in missing if name in truth.draws.lost] or _support_faults(truth, model)
+    faults = [setting_fault(f"truth[{name!r}]", None, f"is a parameter of {model.name!r} under this design and is not given{_of(layout, name)}",
+                            "give it") for name in missing]  # fmt: skip
     return faults or _support_faults(truth, model)
 
 
