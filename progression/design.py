@@ -155,13 +155,17 @@ class Design:
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "arms" and (value is None or value == field.default or (field.name == "looks" and not value)):
+            if field.name != "arms" and (
+                value is None or value == field.default or (field.name == "looks" and not value)
+            ):
                 continue
             if isinstance(value, Cohort):
                 value = f"cohort {value.fingerprint}"
             elif isinstance(value, Borrowing):
                 value = {"kind": type(value).__name__, **{one.name: getattr(value, one.name) for one in fields(value)}}
-                value = {key: list(one) if isinstance(one, tuple) else one for key, one in value.items() if one is not None}
+                value = {
+                    key: list(one) if isinstance(one, tuple) else one for key, one in value.items() if one is not None
+                }
             elif isinstance(value, Mapping):
                 value = dict(value)
             elif isinstance(value, tuple):
@@ -175,7 +179,9 @@ class Design:
         content = {key: value for key, value in self.to_dict().items() if key != "name"}
         # Arms by their order, which says who is the control.
         content["arms"] = list(self.arms.items())
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False, default=float).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True, ensure_ascii=False, default=float).encode()
+        ).hexdigest()
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -212,7 +218,9 @@ class Design:
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _design, ({key: dict(value) if isinstance(value, MappingProxyType) else value for key, value in given.items()},)
+        return _design, (
+            {key: dict(value) if isinstance(value, MappingProxyType) else value for key, value in given.items()},
+        )
 
     def __repr__(self) -> str:
         return synopsis(self)

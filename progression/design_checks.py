@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ def design_faults(design: Any) -> list[Fault]:
 
 def _end(design: Any, faults: Sequence[Fault]) -> float:
     """The planned end, where what it rests on is sound; else no end at all."""
-    sound = {"arms", "visits_weeks", "visits_months", "accrual_per_month", "accrual_months"} - {one.column for one in faults}
+    sound = {"arms", "visits_weeks", "visits_months", "accrual_per_month", "accrual_months"} - {
+        one.column for one in faults
+    }
     return design.duration if len(sound) == 5 else np.inf
 
 
@@ -52,18 +55,26 @@ def _sizes(name: str, sizes: object, taken: Sequence[str] = ()) -> Iterator[Faul
 
 
 def _times(name: str, value: object) -> tuple[list[float], list[Fault]]:
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or not all(is_number(one) for one in value):
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence | np.ndarray)
+        or not all(is_number(one) for one in value)
+    ):
         return [], [setting_fault(name, value, "is not a list of times", "give [0, 4, 8, 12]")]
     times = [float(one) for one in value]
-    wrong = [(a, b) for a, b in zip(times, times[1:], strict=False) if b <= a]
-    return times, [setting_fault(name, b, f"does not come after {a:g}", "put the times in ascending order") for a, b in wrong]
+    wrong = [(a, b) for a, b in pairwise(times) if b <= a]
+    return times, [
+        setting_fault(name, b, f"does not come after {a:g}", "put the times in ascending order") for a, b in wrong
+    ]
 
 
 def _visits(design: Any) -> Iterator[Fault]:
     given = [key for key in ("visits_weeks", "visits_months") if getattr(design, key) is not None]
     if len(given) != 1:
         what = "are both given" if given else "are both missing"
-        yield setting_fault("visits_weeks", None, f"and visits_months {what}", "give the visits in exactly one of the two")
+        yield setting_fault(
+            "visits_weeks", None, f"and visits_months {what}", "give the visits in exactly one of the two"
+        )
     for key in given:
         times, faults = _times(key, getattr(design, key))
         yield from faults
@@ -77,12 +88,20 @@ def _numbers(design: Any) -> Iterator[Fault]:
     for key in ("missed_visits", "dropout_per_month", "death_per_month"):
         value = getattr(design, key)
         if value is not None and (not is_number(value) or not 0 <= value < 1):
-            remedy = f"did you mean {value / 100:g}?" if is_number(value) and 1 <= value < 100 else "give a number from 0 to below 1"
+            remedy = (
+                f"did you mean {value / 100:g}?"
+                if is_number(value) and 1 <= value < 100
+                else "give a number from 0 to below 1"
+            )
             yield setting_fault(key, value, "is not a probability of at least 0 and below 1", remedy)
     if not is_number(design.visit_jitter_days) or design.visit_jitter_days < 0:
-        yield setting_fault("visit_jitter_days", design.visit_jitter_days, "is not an SD in days", "give a number of at least 0")
+        yield setting_fault(
+            "visit_jitter_days", design.visit_jitter_days, "is not an SD in days", "give a number of at least 0"
+        )
     if not is_number(design.dropout_by_slope):
-        yield setting_fault("dropout_by_slope", design.dropout_by_slope, "is not a log hazard ratio", "give a number such as -0.5")
+        yield setting_fault(
+            "dropout_by_slope", design.dropout_by_slope, "is not a log hazard ratio", "give a number such as -0.5"
+        )
     elif design.dropout_by_slope and not design.dropout_per_month:
         yield setting_fault("dropout_by_slope", design.dropout_by_slope, "changes a hazard of leaving that is 0",
                             "give dropout_per_month= too")  # fmt: skip
@@ -96,7 +115,9 @@ def _accrual(design: Any) -> Iterator[Fault]:
     for key in given:
         value = getattr(design, key)
         if not is_number(value) or value <= 0:
-            yield setting_fault(key, value, "is not a number above 0", "give one, or leave it out: all enter on one day")
+            yield setting_fault(
+                key, value, "is not a number above 0", "give one, or leave it out: all enter on one day"
+            )
     if design.entry not in ENTRIES:
         yield setting_fault("entry", design.entry, f"is unknown{suggest(design.entry, ENTRIES)}", "use one of them")
     elif design.entry != "uniform" and not given:
@@ -124,21 +145,30 @@ def _historical(design: Any) -> Iterator[Fault]:
             yield setting_fault("historical", ", ".join(historical.arms), "are several arms, treated patients among them perhaps",
                                 "select theirs first: cohort.select(\"arm == 'placebo'\")")  # fmt: skip
         if design.historical_arm in taken:
-            yield setting_fault("historical_arm", design.historical_arm, "is the label of an arm of the trial too", "give another one")
+            yield setting_fault(
+                "historical_arm", design.historical_arm, "is the label of an arm of the trial too", "give another one"
+            )
     elif historical is not None:
         yield from _sizes("historical", historical, taken)
         labels = list(historical) if isinstance(historical, Mapping) else []
     if design.borrowing is None:
         return
     if not isinstance(design.borrowing, Borrowing):
-        yield setting_fault("borrowing", design.borrowing, "is no way to borrow", "give pg.Commensurate(scale=0.2) or another")
+        yield setting_fault(
+            "borrowing", design.borrowing, "is no way to borrow", "give pg.Commensurate(scale=0.2) or another"
+        )
         return
     try:
         design.borrowing.components()
     except SettingError as error:
         yield from error.faults
     if historical is None:
-        yield setting_fault("borrowing", str(design.borrowing), "borrows from historical controls, and there are none", "give historical= too")
+        yield setting_fault(
+            "borrowing",
+            str(design.borrowing),
+            "borrows from historical controls, and there are none",
+            "give historical= too",
+        )
     else:
         for arm in design.borrowing.arms:
             if arm not in labels:
@@ -154,7 +184,20 @@ def _switches(design: Any) -> Iterator[Fault]:
         yield setting_fault("name", design.name, "is not text", "give text")
     jitter = design.visit_jitter_days
     months = design.visits_months if design.visits_weeks is None else design.visits_weeks
-    if is_number(jitter) and jitter > 0 and isinstance(months, Sequence) and len(months) > 1 and all(is_number(one) for one in months):
-        gap = float(np.diff(np.asarray(months, float)).min()) * (months_per["weeks"] if design.visits_weeks is not None else 1.0)
+    if (
+        is_number(jitter)
+        and jitter > 0
+        and isinstance(months, Sequence)
+        and len(months) > 1
+        and all(is_number(one) for one in months)
+    ):
+        gap = float(np.diff(np.asarray(months, float)).min()) * (
+            months_per["weeks"] if design.visits_weeks is not None else 1.0
+        )
         if gap > 0 and jitter / DAYS_PER_MONTH > gap / 4:
-            yield setting_fault("visit_jitter_days", jitter, "would put visits out of their order", "give less than a quarter of the gap between two visits")
+            yield setting_fault(
+                "visit_jitter_days",
+                jitter,
+                "would put visits out of their order",
+                "give less than a quarter of the gap between two visits",
+            )

@@ -116,7 +116,9 @@ def _faults(errors: Sequence[Any]) -> list[Fault]:
         where = [one for one in error["loc"] if one != "_Rule" and not str(one).startswith("function-")]
         key = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in where).lstrip(".")
         if error["type"] == "extra_forbidden":
-            known = {"looks": _Look, "borrowing": _Borrowing}.get(str(where[0]) if len(where) > 1 else "", _File).model_fields
+            table = str(where[0]) if len(where) > 1 else ""
+            kinds: dict[str, type[BaseModel]] = {"looks": _Look, "borrowing": _Borrowing}
+            known = kinds.get(table, _File).model_fields
             what = f"is no key here{suggest(where[-1], known)}"
             made.append(setting_fault(key, error["input"], what, "rename or remove it"))
         elif error["type"] == "missing":
@@ -158,7 +160,11 @@ def write_design(content: Mapping[str, Any]) -> str:
     lines = ["[design]", *(f"{key} = {_toml(value)}" for key, value in plain.items())]
     for key, value in content.items():
         if isinstance(value, Mapping):
-            lines += ["", f"[design.{key}]", *(f"{json.dumps(str(name), ensure_ascii=False)} = {_toml(one)}" for name, one in value.items())]
+            lines += [
+                "",
+                f"[design.{key}]",
+                *(f"{json.dumps(str(name), ensure_ascii=False)} = {_toml(one)}" for name, one in value.items()),
+            ]
     for look in content.get("looks", []):
         lines += ["", "[[design.looks]]", *(f"{name} = {_toml(one)}" for name, one in look.items())]
     return "\n".join(lines) + "\n"
@@ -166,7 +172,11 @@ def write_design(content: Mapping[str, Any]) -> str:
 
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(str(key), ensure_ascii=False)} = {_toml(one)}" for key, one in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{json.dumps(str(key), ensure_ascii=False)} = {_toml(one)}" for key, one in value.items())
+            + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False)  # text, numbers and truth values are written as in JSON

@@ -29,7 +29,10 @@ def _parts(design: Any) -> Iterator[tuple[str, str]]:
         yield "Allocation", f"single arm, {sizes} patients"
     else:
         control = next(iter(design.arms))
-        yield "Allocation", f"randomised, {_ratio(design)}: {sizes} ({design.n_patients} patients); control arm: {control}"
+        yield (
+            "Allocation",
+            f"randomised, {_ratio(design)}: {sizes} ({design.n_patients} patients); control arm: {control}",
+        )
     yield "Visits", _visits(design)
     yield "Accrual", _accrual(design)
     yield "Drop-out", _dropout(design)
@@ -43,7 +46,11 @@ def _parts(design: Any) -> Iterator[tuple[str, str]]:
         yield f"Look {i}", repr(look)
     if not design.looks:
         yield "Looks", "none before the end"
-    kept = [word for word, on in (("rounded", design.rounding), ("kept within the bounds of their scale", design.clipping)) if on]
+    kept = [
+        word
+        for word, on in (("rounded", design.rounding), ("kept within the bounds of their scale", design.clipping))
+        if on
+    ]
     if kept:
         yield "Scores", " and ".join(kept)
 
@@ -84,7 +91,9 @@ def _dropout(design: Any) -> str:
 def _historical(design: Any) -> str:
     sizes = ", ".join(f"{label} {n}" for label, n in design.historical_sizes.items())
     real = isinstance(design.historical, Cohort)
-    whose = f"{design.historical.provenance} controls, the same in every trial" if real else "simulated with every trial"
+    whose = (
+        f"{design.historical.provenance} controls, the same in every trial" if real else "simulated with every trial"
+    )
     how = f"; {design.borrowing}" if design.borrowing is not None else "; how they are borrowed is not said"
     return f"{sizes}, {whose}{how}"
 

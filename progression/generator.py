@@ -115,7 +115,9 @@ def generator(model: Model, encoded: Encoded) -> Generator:
     trials, nothing = pt.vector("trials", dtype="int8"), pt.scalar("nothing", dtype="int8")
     inputs = {name: pt.tensor(name, shape=(None, *fixed[name].type.shape), dtype="float64") for name in dims}
     wanted = [fixed[name] for name in (*encoded.observed, *effects)]
-    graphs = vectorize_graph(_by_trial(wanted, nothing), {nothing: trials, **{fixed[name]: one for name, one in inputs.items()}})
+    graphs = vectorize_graph(
+        _by_trial(wanted, nothing), {nothing: trials, **{fixed[name]: one for name, one in inputs.items()}}
+    )
     return Generator(model, encoded, dims, effects, seeded([trials, *inputs.values()], graphs))
 
 
@@ -163,4 +165,6 @@ def _uninformed(encoded: Encoded) -> Encoded:
         for name, (dims, array) in encoded.arrays.items():
             if name.startswith(f"{block}_") and dims[0] == "subject":
                 arrays[name] = (dims, np.zeros_like(array))
-    return Encoded(coords=encoded.coords, arrays=arrays, blocks=encoded.blocks, n_padded=encoded.n_padded, events=encoded.events)
+    return Encoded(
+        coords=encoded.coords, arrays=arrays, blocks=encoded.blocks, n_padded=encoded.n_padded, events=encoded.events
+    )

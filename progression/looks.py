@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from progression.faults import Fault, is_number, setting_fault
@@ -47,7 +48,9 @@ class Look:
             yield setting_fault(where, given or None, "must say when: a month or a share of the information",
                                 "give exactly one of month= and information=")  # fmt: skip
         if self.month is not None and (not is_number(self.month) or self.month <= 0):
-            yield setting_fault(f"{where}.month", self.month, "is not a month after the opening", "give a number above 0")
+            yield setting_fault(
+                f"{where}.month", self.month, "is not a month after the opening", "give a number above 0"
+            )
         if self.information is not None:
             yield from probability_faults(f"{where}.information", self.information, "a share between 0 and 1")
         if self.success is None and self.futility is None:
@@ -66,7 +69,11 @@ class Look:
                 for key, value in given.items() if value is not None}  # fmt: skip
 
     def __repr__(self) -> str:
-        when = f"month {self.month:g}" if self.month is not None else f"{100 * (self.information or 0):g} % of the information"
+        when = (
+            f"month {self.month:g}"
+            if self.month is not None
+            else f"{100 * (self.information or 0):g} % of the information"
+        )
         words = []
         for name, side in (("success", "above"), ("futility", "below")):
             value = getattr(self, name)
@@ -97,9 +104,11 @@ def order_faults(looks: Sequence[Look], end: float) -> Iterator[Fault]:
                             "place all of them the same way")  # fmt: skip
         return
     times = [look.month if by_month else look.information for look in looks]
-    for i, (first, second) in enumerate(zip(times, times[1:], strict=False), start=1):
+    for i, (first, second) in enumerate(pairwise(times), start=1):
         if is_number(first) and is_number(second) and second <= first:  # type: ignore[operator]
-            yield setting_fault(f"looks[{i}]", second, "does not come after the look before it", "put looks in order of time")
+            yield setting_fault(
+                f"looks[{i}]", second, "does not come after the look before it", "put looks in order of time"
+            )
     for i, time in enumerate(times):
         if by_month and is_number(time) and time >= end:  # type: ignore[operator]
             yield setting_fault(f"looks[{i}].month", time, f"is not before the last visit of the last patient, month {end:.3g}",

@@ -61,20 +61,20 @@ class Layout:
         """
         dims, out = self.dims[name], np.full(self.shape(name), np.nan)
         axis = next((i for i, dim in enumerate(dims) if dim in ARM_DIMS), None)
-        own, by_arm = ..., out
+        own, by_arm = np.ones(1, bool), out[None]  # where no dim is of arms, as if there were one
         if axis is not None:
-            labels, by_arm = self.coords[dims[axis]], np.moveaxis(out, axis, 0)
-            own = np.array([label in self.arms for label in labels], bool)
+            own = np.array([label in self.arms for label in self.coords[dims[axis]]], bool)
+            by_arm = np.moveaxis(out, axis, 0)
             if dims[axis] != "arm":
                 by_arm[~own] = self._neutral(name, drift if dims[axis] == "active_arm" else 0.0)
         if isinstance(value, Mapping):
-            along = self.along(name, value)
+            along = self.along(name, value) or 0
             for label, one in value.items():
-                np.moveaxis(out, along or 0, 0)[self.coords[dims[along or 0]].index(label)] = one
+                np.moveaxis(out, along, 0)[self.coords[dims[along]].index(label)] = one
         elif value is not None:
             by_arm[own] = np.broadcast_to(np.asarray(value, float), by_arm[own].shape)
-        if axis is not None and dims[axis] == "arm":  # an arm that nobody is in, and historical controls, are like the control
-            first = list(self.coords["arm"]).index(self.arms[0])
+        if "arm" in dims:  # an arm that nobody is in, and historical controls, are like the control
+            first = self.coords["arm"].index(self.arms[0])
             by_arm[~own] = np.where(np.isnan(by_arm[~own]), by_arm[first], by_arm[~own])
         return out
 
@@ -87,11 +87,18 @@ class Layout:
         shape = self.shape(name)
         if not np.prod(shape):
             empty = [dim for dim in self.dims[name] if not self.coords[dim]]
-            yield setting_fault(f"truth[{name!r}]", value, f"has no entry under this design: there is no {' or '.join(empty)}", "leave it out")
+            yield setting_fault(
+                f"truth[{name!r}]",
+                value,
+                f"has no entry under this design: there is no {' or '.join(empty)}",
+                "leave it out",
+            )
         elif isinstance(value, Mapping) and self.along(name, value) is None:
             known = [str(label) for dim in self.dims[name] for label in self.coords[dim]]
             lost = [key for key in value if str(key) not in known] or list(value)
-            yield setting_fault(f"truth[{name!r}]", lost[0], f"is no label of this parameter{suggest(lost[0], known)}", "rename it")
+            yield setting_fault(
+                f"truth[{name!r}]", lost[0], f"is no label of this parameter{suggest(lost[0], known)}", "rename it"
+            )
         else:
             try:
                 filled = self.fill(name, value, 0.0)

@@ -64,15 +64,25 @@ def posterior_draws(fit: Fit, layout: Layout) -> Draws:
 def _picked(fit: Fit, samples: xr.Dataset, name: str, layout: Layout) -> np.ndarray | Fault:
     """Draws of one parameter, or why there are none."""
     if name not in samples:
-        return setting_fault("truth", fit.model.name, f"has no draws of {name!r}", "fit the model that trials are simulated from")
+        return setting_fault(
+            "truth", fit.model.name, f"has no draws of {name!r}", "fit the model that trials are simulated from"
+        )
     array, dims = samples[name], layout.dims[name]
-    more = [dim for dim in array.dims if dim != "sample" and dim not in ARM_DIMS and array.sizes[dim] and not layout.coords.get(str(dim))]
+    more = [
+        dim
+        for dim in array.dims
+        if dim != "sample" and dim not in ARM_DIMS and array.sizes[dim] and not layout.coords.get(str(dim))
+    ]
     if more:
         return setting_fault("truth", name, f"is a parameter of {more[0]!r}, which the design has none of: trials would lack what it explains",
                              "fit the pilot without that option")  # fmt: skip
     picked = array.transpose("sample", *dims)
     for dim in dims:
-        where = _places(fit, dim, [str(one) for one in picked[dim].values], layout) if dim in ARM_DIMS else _alike(name, dim, picked, layout)
+        where = (
+            _places(fit, dim, [str(one) for one in picked[dim].values], layout)
+            if dim in ARM_DIMS
+            else _alike(name, dim, picked, layout)
+        )
         if isinstance(where, Fault):
             return where
         picked = picked.isel({dim: where})
@@ -89,7 +99,9 @@ def _places(fit: Fit, dim: str, have: list[str], layout: Layout) -> list[int] | 
     if not wanted:
         return []
     historical = set(fit.cohort.historical_arms)
-    treated = [i for i, label in enumerate(have) if label not in historical and label not in (fit.cohort.arms[0], NOBODY)]
+    treated = [
+        i for i, label in enumerate(have) if label not in historical and label not in (fit.cohort.arms[0], NOBODY)
+    ]
     control = have.index(fit.cohort.arms[0]) if fit.cohort.arms[0] in have else None
     found = []
     for label in wanted:

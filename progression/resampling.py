@@ -80,7 +80,9 @@ def resample(
         raise SettingError([setting_fault("cohort", len(able), f"of its patients have {chosen} at baseline: there is nothing to draw from",
                                           "give a cohort with baseline scores")])  # fmt: skip
     ranked = able[np.argsort(seen.baseline[able], kind="stable")]
-    with_events = known_follow_up(cohort.subjects) or bool(np.isfinite(seen.death).any()) or design.death_per_month is not None
+    with_events = (
+        known_follow_up(cohort.subjects) or bool(np.isfinite(seen.death).any()) or design.death_per_month is not None
+    )
     plan = schedule(design, [facts], with_events=with_events, random_seed=int(random_seed))
     plan = replace(plan, data=_noted(plan.data, cohort, course[able], change_per_month, slowing))
     arm = plan.program.subjects["arm"].to_numpy()
@@ -108,7 +110,15 @@ def _drawn(arm: np.ndarray, patients: int, matched: bool, random_seed: int, bloc
     return np.minimum((place * patients).astype(int), patients - 1)
 
 
-def _complete(course: np.ndarray, seen: FollowUp, who: np.ndarray, plan: Schedule, added: np.ndarray, held: np.ndarray, facts: Outcome) -> Complete:
+def _complete(
+    course: np.ndarray,
+    seen: FollowUp,
+    who: np.ndarray,
+    plan: Schedule,
+    added: np.ndarray,
+    held: np.ndarray,
+    facts: Outcome,
+) -> Complete:
     """The courses of drawn patients under treatment, before anything else happens to the trial."""
     score = course[who]
     start = score[:, :, :1]
@@ -156,7 +166,11 @@ def _checked(cohort: Any, design: Any, outcome: str | None, change: Any, slowing
     if not isinstance(cohort, Cohort):
         faults.append(setting_fault("cohort", type(cohort).__name__, "is not a Cohort", "give untreated patients"))
     if not isinstance(design, Design):
-        faults.append(setting_fault("design", type(design).__name__, "is not a Design", "make one: pg.Design(arms=..., visits_weeks=...)"))
+        faults.append(
+            setting_fault(
+                "design", type(design).__name__, "is not a Design", "make one: pg.Design(arms=..., visits_weeks=...)"
+            )
+        )
     if faults:
         raise SettingError(faults)
     if len(cohort.arms) > 1:
@@ -166,17 +180,28 @@ def _checked(cohort: Any, design: Any, outcome: str | None, change: Any, slowing
     if outcome is None and len(names) > 1:
         faults.append(setting_fault("outcome", None, f"must be named: the cohort has {', '.join(names)}", "name one"))
     elif outcome is not None and outcome not in names:
-        faults.append(setting_fault("outcome", outcome, f"is no outcome of the cohort{suggest(outcome, names)}", "name one"))
+        faults.append(
+            setting_fault("outcome", outcome, f"is no outcome of the cohort{suggest(outcome, names)}", "name one")
+        )
     if design.visit_jitter_days:
         faults.append(setting_fault("visit_jitter_days", design.visit_jitter_days, "would misdate scores of real patients, who came early or late themselves",
                                     "leave it out"))  # fmt: skip
     if design.antibody_tests_weeks is not None:
-        faults.append(setting_fault("antibody_tests_weeks", design.antibody_tests_weeks, "look for an onset that untreated patients have not", "leave them out"))
+        faults.append(
+            setting_fault(
+                "antibody_tests_weeks",
+                design.antibody_tests_weeks,
+                "look for an onset that untreated patients have not",
+                "leave them out",
+            )
+        )
     known = [*design.arms, *([] if isinstance(design.historical, Cohort) else design.historical_sizes)]
     for name, value in (("change_per_month", change), ("slowing", slowing)):
-        for label, one in (value.items() if isinstance(value, Mapping) else [(None, value)]):
+        for label, one in value.items() if isinstance(value, Mapping) else [(None, value)]:
             if label is not None and label not in known:
-                faults.append(setting_fault(name, label, f"is no arm of the design{suggest(label, known)}", "rename it"))
+                faults.append(
+                    setting_fault(name, label, f"is no arm of the design{suggest(label, known)}", "rename it")
+                )
             if not is_number(one) or (name == "slowing" and one > 1):
                 words = "is not a share of at most 1" if name == "slowing" else "is not a finite number"
                 faults.append(setting_fault(name, one, words, "give 0.3 for 30 % slower"))

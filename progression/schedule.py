@@ -107,6 +107,10 @@ def _some_value(outcome: Outcome) -> float:
     """A value that the outcome can have, above its detection limit, for rows that each trial fills in."""
     low = outcome.lower or 0.0
     if outcome.detection_limit is not None:
-        return max(low, 2 * outcome.detection_limit) if outcome.upper is None else (outcome.detection_limit + outcome.upper) / 2
+        return (
+            max(low, 2 * outcome.detection_limit)
+            if outcome.upper is None
+            else (outcome.detection_limit + outcome.upper) / 2
+        )
     middle = low + 5.0 if outcome.upper is None else (low + outcome.upper) / 2
     return float(np.floor(middle)) if outcome.integer else middle

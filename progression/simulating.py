@@ -22,9 +22,9 @@ from progression.parameter_layout import Layout
 from progression.registry import resolve
 from progression.rules import Rule
 from progression.schedule import Schedule, schedule
+from progression.stated_truth import truth_of_trials
 from progression.trial_course import Course, happened
 from progression.trials import Origin, Trials
-from progression.truths import truth_of_trials
 
 __all__ = ["assembled", "check_range", "simulate"]
 
@@ -73,7 +73,16 @@ def simulate(
     """
     chosen = resolve(model)
     if not isinstance(design, Design):
-        raise SettingError([setting_fault("design", type(design).__name__, "is not a Design", "make one: pg.Design(arms=..., visits_weeks=...)")])
+        raise SettingError(
+            [
+                setting_fault(
+                    "design",
+                    type(design).__name__,
+                    "is not a Design",
+                    "make one: pg.Design(arms=..., visits_weeks=...)",
+                )
+            ]
+        )
     check_range(n, first, random_seed)
     listed = (outcomes,) if isinstance(outcomes, Outcome) else tuple(outcomes or chosen.outcomes)
     used = chosen.with_options(options)
@@ -90,11 +99,15 @@ def simulate(
     drawn = xr.Dataset({name: (("data_set", *own), np.concatenate([one[name] for one in values])[kept]) for name, own in made.dims.items()},
                        coords=labels)  # fmt: skip
     facts = Facts(cohort=plan.program, data=made.encoded.groups()["constant_data"], options=used)
-    return assembled(design, plan, courses, kept, first=first, random_seed=int(random_seed), origin=Origin(chosen, drawn, facts))
+    return assembled(
+        design, plan, courses, kept, first=first, random_seed=int(random_seed), origin=Origin(chosen, drawn, facts)
+    )
 
 
 @lru_cache(maxsize=8)
-def _prepared(model: Model, design: Design, outcomes: tuple[Outcome, ...], options: tuple[tuple[str, Any], ...], seed: int) -> tuple[Generator, Schedule]:
+def _prepared(
+    model: Model, design: Design, outcomes: tuple[Outcome, ...], options: tuple[tuple[str, Any], ...], seed: int
+) -> tuple[Generator, Schedule]:
     """A program compiled for a design: once in a process, for all truths and all chunks of trials."""
     with_events = bool(model.events) or design.death_per_month is not None
     plan = schedule(design, outcomes, with_events=with_events, random_seed=seed)
@@ -107,18 +120,31 @@ def _layout(made: Generator, design: Design, plan: Schedule) -> Layout:
     return Layout(made.dims, coords, tuple(design.arms), plan.program.historical_arms, made.model.priors)
 
 
-def _block(made: Generator, design: Design, plan: Schedule, parameters: Mapping[str, np.ndarray], seed: int, block: int) -> Course:
+def _block(
+    made: Generator, design: Design, plan: Schedule, parameters: Mapping[str, np.ndarray], seed: int, block: int
+) -> Course:
     complete = made.draw(parameters, np.random.SeedSequence([seed, block, 0]))
     lost = [name for name, value in complete.scores.items() if not np.isfinite(value).all()]
     if lost:
-        zero = [name for name, value in parameters.items() if value.size and (value == 0).any() and name.startswith("sd_")]
+        zero = [
+            name for name, value in parameters.items() if value.size and (value == 0).any() and name.startswith("sd_")
+        ]
         raise SettingError([setting_fault("truth", ", ".join(zero) or None, f"gives no finite values of {', '.join(lost)}",
                                           "a spread of exactly 0 is none: give a small one, such as 1e-6")])  # fmt: skip
     facts = {one.name: one for members in made.encoded.blocks.values() for one in members}
     return happened(complete, design, plan, facts, random_seed=seed, block=block)
 
 
-def assembled(design: Design, plan: Schedule, courses: Sequence[Course], kept: slice, *, first: int, random_seed: int, origin: Origin | None) -> Trials:
+def assembled(
+    design: Design,
+    plan: Schedule,
+    courses: Sequence[Course],
+    kept: slice,
+    *,
+    first: int,
+    random_seed: int,
+    origin: Origin | None,
+) -> Trials:
     """Blocks of trials as one record, real historical controls put beside the patients of each."""
     data, n = plan.data, kept.stop - kept.start
 
@@ -127,7 +153,10 @@ def assembled(design: Design, plan: Schedule, courses: Sequence[Course], kept: s
         made[:, where] = np.concatenate(blocks)[kept].reshape(n, -1)
         return made
 
-    values = {name: whole([one.scores[name] for one in courses], data.visits[name].to_numpy(float), plan.rows) for name in courses[0].scores}
+    values = {
+        name: whole([one.scores[name] for one in courses], data.visits[name].to_numpy(float), plan.rows)
+        for name in courses[0].scores
+    }
     own, own_end = np.zeros(data.n_subjects), np.zeros(data.n_subjects)
     if known_follow_up(data.subjects):
         rows = event_rows(data.subjects, data.visits, DEATH)
@@ -136,7 +165,9 @@ def assembled(design: Design, plan: Schedule, courses: Sequence[Course], kept: s
     died = [np.where(one.died, one.end, -one.end) for one in courses]
     onset = None
     if design.antibody_tests_weeks is not None:
-        tested = np.isin(plan.program.subjects["arm"], list(design.arms)[1:] if len(design.arms) > 1 else list(design.arms))
+        tested = np.isin(
+            plan.program.subjects["arm"], list(design.arms)[1:] if len(design.arms) > 1 else list(design.arms)
+        )
         shown = [np.where(tested, one.onset if one.onset is not None else np.nan, np.nan) for one in courses]
         onset = whole(shown, np.full(data.n_subjects, np.nan), plan.subjects)
     return Trials(
@@ -151,7 +182,9 @@ def check_range(n: Any, first: Any, random_seed: Any) -> None:
     faults = []
     for name, value, least in (("n", n, 1), ("first", first, 0), ("random_seed", random_seed, 0)):
         if isinstance(value, bool) or not is_number(value) or value != int(value) or value < least:
-            faults.append(setting_fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more"))
+            faults.append(
+                setting_fault(name, value, f"is not a whole number of at least {least}", f"give {least} or more")
+            )
     if faults:
         raise SettingError(faults)
 
@@ -173,6 +206,13 @@ def check_suits(design: Design, model: Model, made: Generator) -> None:
         for side in ("success", "futility"):
             rule = getattr(look, side)
             if isinstance(rule, Rule) and rule.estimand not in names:
-                faults.append(setting_fault(f"looks[{i}].{side}", rule.estimand, f"is no estimand of {model.name!r}{suggest(rule.estimand, names)}", "rename it"))
+                faults.append(
+                    setting_fault(
+                        f"looks[{i}].{side}",
+                        rule.estimand,
+                        f"is no estimand of {model.name!r}{suggest(rule.estimand, names)}",
+                        "rename it",
+                    )
+                )
     if faults:
         raise SettingError(faults)

@@ -43,7 +43,9 @@ class Course:
     onset: np.ndarray | None
 
 
-def happened(complete: Complete, design: Design, plan: Schedule, outcomes: Mapping[str, Outcome], *, random_seed: int, block: int) -> Course:
+def happened(
+    complete: Complete, design: Design, plan: Schedule, outcomes: Mapping[str, Outcome], *, random_seed: int, block: int
+) -> Course:
     """Do to complete data what happens to a trial.
 
     In this order: patients enter; each leaves after a time with a constant hazard, or one that depends on the own slope; each dies at
@@ -65,7 +67,9 @@ def happened(complete: Complete, design: Design, plan: Schedule, outcomes: Mappi
     end = np.minimum(left, planned)
     died = death < end
     end = np.where(died, death, end)
-    missed = np.random.default_rng(stream(random_seed, block, _MISSED)).random((BLOCK, *months.shape)) < design.missed_visits
+    missed = (
+        np.random.default_rng(stream(random_seed, block, _MISSED)).random((BLOCK, *months.shape)) < design.missed_visits
+    )
     missed[:, :, 0] = False
     lost = missed | ((months > end[:, :, None]) & (months > 0))
     scores = {}
@@ -103,7 +107,9 @@ def intervals(onset: np.ndarray, known: np.ndarray, tests: np.ndarray) -> tuple[
     taken = tests <= known[..., None]
     positive = taken & (tests >= onset[..., None])
     negative = taken & (tests < onset[..., None])
-    return np.where(negative, tests, 0.0).max(axis=-1, initial=0.0), np.where(positive, tests, np.inf).min(axis=-1, initial=np.inf)
+    return np.where(negative, tests, 0.0).max(axis=-1, initial=0.0), np.where(positive, tests, np.inf).min(
+        axis=-1, initial=np.inf
+    )
 
 
 def months_of_tests(design: Design) -> np.ndarray:

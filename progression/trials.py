@@ -77,7 +77,9 @@ class Trials(Replicates):
         visits = self.cohort.visits
         who = self.cohort.subjects.index.get_indexer(visits["subject"])
         seen = np.any([np.isfinite(value) for value in self.values.values()], axis=0)
-        return np.where(seen & np.isfinite(self.entry[:, who]), self.entry[:, who] + visits["month"].to_numpy(float), np.nan)
+        return np.where(
+            seen & np.isfinite(self.entry[:, who]), self.entry[:, who] + visits["month"].to_numpy(float), np.nan
+        )
 
     @property
     def duration(self) -> np.ndarray:
@@ -104,7 +106,9 @@ class Trials(Replicates):
         """
         when = self.month_of(month) if isinstance(month, Look) else np.asarray(month, float)
         if when.ndim > 1 or when.size not in (1, len(self)) or np.isnan(when).any():
-            raise SettingError([setting_fault("month", str(month), "is no calendar month, nor one for each trial", "give a number")])
+            raise SettingError(
+                [setting_fault("month", str(month), "is no calendar month, nor one for each trial", "give a number")]
+            )
         since = np.broadcast_to(when.reshape(-1, 1), (len(self), 1)) - self.entry  # months since entry
         visits = self.cohort.visits
         who = self.cohort.subjects.index.get_indexer(visits["subject"])
@@ -137,7 +141,9 @@ class Trials(Replicates):
     def of(self, index: int) -> Cohort:
         """One trial as a cohort: its patients who have entered, the visits that took place, deaths, intervals of onset."""
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < len(self):
-            raise SettingError([setting_fault("index", index, "is not the place of a trial", f"give 0 to {len(self) - 1}")])
+            raise SettingError(
+                [setting_fault("index", index, "is not the place of a trial", f"give 0 to {len(self) - 1}")]
+            )
         visits, subjects = self.cohort.visits, self.cohort.subjects
         for outcome in self.cohort.outcomes:
             visits[outcome.name] = self.values[outcome.name][index]
@@ -147,13 +153,16 @@ class Trials(Replicates):
         there = self._there(index)
         for name, times in self.events.items():
             died = times[index] > 0
-            subjects["event"] = pd.array(np.where(died, name, None).tolist(), dtype="str")
+            subjects["event"] = pd.array([name if one else None for one in died], dtype="str")
             subjects["event_month"] = np.where(died, times[index], np.nan)
             subjects["end_of_follow_up"] = np.where(died, np.nan, np.abs(times[index]))
         if self.onset is not None:
             own = np.isfinite(self.onset[index]) | np.isposinf(self.onset[index])
             lower, upper = intervals(self.onset[index], self.followed[index], months_of_tests(self.design))
-            subjects["onset_lower"], subjects["onset_upper"] = np.where(own, lower, np.nan), np.where(own, upper, np.nan)
+            subjects["onset_lower"], subjects["onset_upper"] = (
+                np.where(own, lower, np.nan),
+                np.where(own, upper, np.nan),
+            )
         return replace(self.cohort, _visits=visits[seen & visits["subject"].map(there)].reset_index(drop=True),
                        _subjects=subjects[there], name=f"{self.cohort.name} {self.first + index}")  # fmt: skip
 
@@ -164,7 +173,13 @@ class Trials(Replicates):
     def __getitem__(self, which: slice) -> Trials:
         """Some of the trials, in their order."""
         if not isinstance(which, slice) or which.step not in (None, 1):
-            raise SettingError([setting_fault("index", str(which), "is no run of trials", "write trials[10:20]; trials.of(10) is one of them")])
+            raise SettingError(
+                [
+                    setting_fault(
+                        "index", str(which), "is no run of trials", "write trials[10:20]; trials.of(10) is one of them"
+                    )
+                ]
+            )
         start, stop, _ = which.indices(len(self))
         own = slice(start, max(stop, start + 1))
         origin = None if self.origin is None else replace(self.origin, truth=self.origin.truth.isel(data_set=own))

@@ -61,7 +61,10 @@ def test_a_real_cohort_counts_by_its_content():
 
 
 def test_toml_there_and_back(tmp_path):
-    for design in (full(), pg.Design(arms={"a b": 3}, visits_months=[0, 1.5], antibody_tests_weeks=[0, 4], death_per_month=0.01)):
+    for design in (
+        full(),
+        pg.Design(arms={"a b": 3}, visits_months=[0, 1.5], antibody_tests_weeks=[0, 4], death_per_month=0.01),
+    ):
         path = tmp_path / "design.toml"
         path.write_text(design.to_toml())
         again = pg.Design.from_toml(path)
@@ -92,7 +95,9 @@ def test_toml_names_every_key_that_is_wrong(tmp_path):
     path.write_text("arms = [")
     with pytest.raises(pg.SettingError, match="cannot be read as a TOML file"):
         pg.Design.from_toml(path)
-    path.write_text('arms = {a = 2}\nvisits_weeks = [0, 4]\nhistorical = {h = 3}\n[borrowing]\nkind = "Pooled"\nscale = 2')
+    path.write_text(
+        'arms = {a = 2}\nvisits_weeks = [0, 4]\nhistorical = {h = 3}\n[borrowing]\nkind = "Pooled"\nscale = 2'
+    )
     with pytest.raises(pg.SettingError, match="are not the settings of Pooled"):
         pg.Design.from_toml(path)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-
 import progression as pg
 from tests import simulators
 
@@ -13,7 +12,15 @@ WEEKS = [0, 4, 8, 12, 16, 20, 24]
 MONTHS = np.array(WEEKS) * 7 * 12 / 365.25
 ALS = {"mean_level": 38, "sd_level": 5, "mean_slope": -1.03, "sd_slope": 0.76, "slope_effect": 0.3, "correlation": 0.4,
        "sd_residual": 1.77}  # fmt: skip
-SHARED = {"mean_level": 38, "sd_level": 5, "mean_rate": 1.03, "sd_rate": 0.76, "drr": 0.7, "sd_residual": 1.77, "hazard": 0.03}
+SHARED = {
+    "mean_level": 38,
+    "sd_level": 5,
+    "mean_rate": 1.03,
+    "sd_rate": 0.76,
+    "drr": 0.7,
+    "sd_residual": 1.77,
+    "hazard": 0.03,
+}
 ARMS = {"control": 20, "treated": 20}
 
 
@@ -81,7 +88,13 @@ def test_als_shared_has_the_moments_of_the_equations_and_its_deaths():
 def test_sle_crp_has_the_moments_of_the_equations():
     outcome = pg.Outcome("crp_mg_dl", unit="mg/dl", positive=True, detection_limit=0.5)
     design = pg.Design(arms=ARMS, visits_weeks=[0, 4, 12])
-    truth = {"mean_level": 0.3, "time_course": [-0.2, -0.4], "effect": [[-0.3, -0.6]], "sd_patient": 0.7, "sd_residual": 0.5}
+    truth = {
+        "mean_level": 0.3,
+        "time_course": [-0.2, -0.4],
+        "effect": [[-0.3, -0.6]],
+        "sd_patient": 0.7,
+        "sd_residual": 0.5,
+    }
     trials = pg.simulate(design, "sle_crp", truth=truth, n=400, random_seed=2, outcomes=outcome)
     months = design.visit_months
     table = simulators.sle_crp(np.random.default_rng(7), n_per_arm=dict.fromkeys(ARMS, 6000), months=months, mean_level=0.3,
@@ -89,11 +102,18 @@ def test_sle_crp_has_the_moments_of_the_equations():
                                detection_limit=0.5)  # fmt: skip
     arm_of = trials.cohort.subjects["arm"].to_numpy()
     for arm in ARMS:
-        here, there = np.log(cube(trials, "crp_mg_dl")[:, arm_of == arm].reshape(-1, 3)), np.log(wide(table, "crp_mg_dl", arm))
-        products = [np.column_stack([one, one**2, one[:, :1] * one[:, 1:], one <= np.log(0.5)]) for one in (here, there)]
+        here, there = (
+            np.log(cube(trials, "crp_mg_dl")[:, arm_of == arm].reshape(-1, 3)),
+            np.log(wide(table, "crp_mg_dl", arm)),
+        )
+        products = [
+            np.column_stack([one, one**2, one[:, :1] * one[:, 1:], one <= np.log(0.5)]) for one in (here, there)
+        ]
         alike(*products)
     one = trials.of(4)
-    assert (one.visits["crp_mg_dl_censored"] == (one.visits["crp_mg_dl"] <= 0.5)).all() and one.visits["crp_mg_dl_censored"].any()
+    assert (one.visits["crp_mg_dl_censored"] == (one.visits["crp_mg_dl"] <= 0.5)).all() and one.visits[
+        "crp_mg_dl_censored"
+    ].any()
 
 
 def test_sle_joints_have_the_moments_of_the_equations():
@@ -110,7 +130,12 @@ def test_sle_joints_have_the_moments_of_the_equations():
         for outcome in ("tender_joints", "swollen_joints"):
             here, there = cube(trials, outcome)[:, arm_of == arm].reshape(-1, 3), wide(table, outcome, arm)
             assert (here == np.round(here)).all() and here.min() >= 0 and here.max() <= 28
-            alike(*(np.column_stack([one, one**2, one[:, :1] * one[:, 1:], one == 0]).astype(float) for one in (here, there)))
+            alike(
+                *(
+                    np.column_stack([one, one**2, one[:, :1] * one[:, 1:], one == 0]).astype(float)
+                    for one in (here, there)
+                )
+            )
 
 
 def test_a_trial_is_the_same_whatever_else_is_simulated():
@@ -139,7 +164,9 @@ def test_designs_that_differ_in_one_thing_share_the_rest():
     treated = plain.cohort.visits["subject"].map(plain.cohort.subjects["arm"]).eq("treated").to_numpy()
     null = pg.simulate(trial(), "als_slope", truth=ALS | {"slope_effect": 0}, n=20, random_seed=1)
     gained = plain.values["alsfrsr"] - null.values["alsfrsr"]
-    np.testing.assert_allclose(gained, np.where(treated, 0.3 * plain.cohort.visits["month"], 0)[None] + np.zeros((20, 1)), atol=1e-9)
+    np.testing.assert_allclose(
+        gained, np.where(treated, 0.3 * plain.cohort.visits["month"], 0)[None] + np.zeros((20, 1)), atol=1e-9
+    )
 
 
 def test_every_random_thing_differs_between_trials():
@@ -157,8 +184,15 @@ def test_every_random_thing_differs_between_trials():
     one = trials.of(7).subjects
     own = one["arm"] == "treated"
     true = trials.onset[7][treated]
-    assert (one.loc[own, "onset_lower"].to_numpy() < true).all() and (one.loc[own, "onset_upper"].to_numpy() >= np.minimum(true, 1e9)).all()
-    assert one.loc[~own, "onset_lower"].isna().all() and set(np.round(one.loc[own, "onset_lower"] / MONTHS[1], 6)) <= {0, 1, 2, 3}
+    assert (one.loc[own, "onset_lower"].to_numpy() < true).all() and (
+        one.loc[own, "onset_upper"].to_numpy() >= np.minimum(true, 1e9)
+    ).all()
+    assert one.loc[~own, "onset_lower"].isna().all() and set(np.round(one.loc[own, "onset_lower"] / MONTHS[1], 6)) <= {
+        0,
+        1,
+        2,
+        3,
+    }
     with pytest.raises(pg.CohortError, match="Fit each by itself"):
         pg.fit_many("als_antibody", trials, random_seed=1, progressbar=False)
     assert np.isfinite(pg.fit_many("als_slope", trials[:2], random_seed=1, progressbar=False).draws["slope"]).all()
@@ -169,7 +203,13 @@ def test_drop_out_at_its_rate_and_by_slope():
     for visit, month in enumerate(MONTHS):
         seen = np.isfinite(cube(plain, "alsfrsr")[:, :, visit])
         assert abs(seen.mean() - 0.9**month) < 4.5 * np.sqrt(0.25 / seen.size)
-    sloping = pg.simulate(trial(dropout_per_month=0.1, dropout_by_slope=-0.7), "als_slope", truth=ALS | {"sd_residual": 1e-3}, n=250, random_seed=4)
+    sloping = pg.simulate(
+        trial(dropout_per_month=0.1, dropout_by_slope=-0.7),
+        "als_slope",
+        truth=ALS | {"sd_residual": 1e-3},
+        n=250,
+        random_seed=4,
+    )
     whole = pg.simulate(trial(), "als_slope", truth=ALS | {"sd_residual": 1e-3}, n=250, random_seed=4)
     slope = (cube(whole, "alsfrsr")[:, :, -1] - cube(whole, "alsfrsr")[:, :, 0]) / MONTHS[-1]
     z = (slope - slope.mean(axis=1, keepdims=True)) / slope.std(axis=1, keepdims=True)
@@ -212,7 +252,9 @@ def test_entry(entry):
 
 
 def test_a_look_knows_nothing_of_what_comes_later():
-    design = trial(accrual_per_month=8, dropout_per_month=0.02, looks=[pg.Look(4, futility=0.05), pg.Look(7, futility=0.1)])
+    design = trial(
+        accrual_per_month=8, dropout_per_month=0.02, looks=[pg.Look(4, futility=0.05), pg.Look(7, futility=0.1)]
+    )
     trials = pg.simulate(design, "als_shared", truth=SHARED, n=60, random_seed=4)
     early = trials.at(design.looks[0])
     assert np.nanmax(early.calendar) <= 4 and (early.enrolled(4) < 40).all() and (early.enrolled(4) > 0).all()
@@ -245,7 +287,10 @@ def test_one_trial_is_the_cohort_that_its_tables_make():
     assert again.fingerprint == one.fingerprint
     assert [cohort.fingerprint for cohort in trials.cohorts()][2] == one.fingerprint
     jitter = one.visits["month"] - one.visits["visit"].str.removeprefix("week ").astype(float) * 7 * 12 / 365.25
-    assert 0.5 < jitter[one.visits["month"] > 0].std() / (3 * 12 / 365.25) < 1.5 and (jitter[one.visits["visit"] == "week 0"] == 0).all()
+    assert (
+        0.5 < jitter[one.visits["month"] > 0].std() / (3 * 12 / 365.25) < 1.5
+        and (jitter[one.visits["visit"] == "week 0"] == 0).all()
+    )
     with pytest.raises(pg.SettingError, match="not the place of a trial"):
         trials.of(3)
 
@@ -259,6 +304,14 @@ def test_rounding_and_clipping_are_off_unless_asked_for():
 
 
 def test_bounded_scores_are_whole():
-    truth = {"mean_level": 1.2, "sd_level": 0.5, "mean_slope": -0.1, "sd_slope": 0.1, "slope_effect": 0.05, "correlation": 0.1, "overdispersion": 0.01}
+    truth = {
+        "mean_level": 1.2,
+        "sd_level": 0.5,
+        "mean_slope": -0.1,
+        "sd_slope": 0.1,
+        "slope_effect": 0.05,
+        "correlation": 0.1,
+        "overdispersion": 0.01,
+    }
     scores = pg.simulate(trial(), "als_bounded", truth=truth, n=4).values["alsfrsr"]
     assert (scores == np.round(scores)).all() and scores.min() >= 0 and scores.max() <= 48

@@ -43,7 +43,9 @@ def test_effects_by_arm():
         assert trials.true_value("slope_difference").sel(active_arm="high").item(0) == pytest.approx(0.4)
         for arm, effect in (("placebo", 0), ("low", 0.1), ("high", 0.4)):
             assert found[arm] == pytest.approx(-1 + effect, abs=0.06)
-    wide = pg.simulate(trial(), "als_shared", truth=SHARED | {"drr": 0.5, "sd_rate": {"control": 0.3, "treated": 0.6}}, n=1)
+    wide = pg.simulate(
+        trial(), "als_shared", truth=SHARED | {"drr": 0.5, "sd_rate": {"control": 0.3, "treated": 0.6}}, n=1
+    )
     np.testing.assert_allclose(wide.origin.truth["sd_rate"].sel(arm=["control", "treated"]), [[0.3, 0.6]])
 
 
@@ -53,7 +55,9 @@ def test_priors_are_drawn_for_each_trial_and_each_of_its_own():
     drawn = trials.origin.truth["slope_effect"].to_numpy()
     assert abs(drawn.mean() - 0.3) < 0.02 and abs(drawn.std() - 0.1) < 0.01
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2, "equal priors draw numbers of their own"
-    ratio = pg.simulate(trial(), "als_slope", truth=ALS | {"mean_slope": pg.Prior("Normal", mu=-1, sigma=0.2), "slope_ratio": 0.7}, n=64)
+    ratio = pg.simulate(
+        trial(), "als_slope", truth=ALS | {"mean_slope": pg.Prior("Normal", mu=-1, sigma=0.2), "slope_ratio": 0.7}, n=64
+    )
     np.testing.assert_allclose(ratio.true_value("slope_ratio"), 0.7)
     assert ratio.origin.truth["slope_effect"].std() > 0.02
 
@@ -143,11 +147,20 @@ def test_simulated_historical_controls_drift(arms):
     design = trial(arms, historical={"historical control": 30})
     trials = pg.simulate(design, "als_slope", truth=ALS | {"slope_effect": 0.3, "drift": -0.2}, n=300)
     found = slopes(trials)
-    assert found["treated"] == pytest.approx(-0.7, abs=0.03) and found["historical control"] == pytest.approx(-1.2, abs=0.03)
+    assert found["treated"] == pytest.approx(-0.7, abs=0.03) and found["historical control"] == pytest.approx(
+        -1.2, abs=0.03
+    )
     assert trials.cohort.allocation == "historical" and not trials.cohort.historical_arms
     assert np.isneginf(trials.entry[:, (trials.cohort.subjects["arm"] == "historical control").to_numpy()]).all()
     assert (trials.enrolled() == sum(arms.values())).all()
-    fits = pg.fit_many("als_slope", trials[:64], borrowing=pg.Commensurate(1.0), random_seed=1, progressbar=False, estimands="slope_difference")
+    fits = pg.fit_many(
+        "als_slope",
+        trials[:64],
+        borrowing=pg.Commensurate(1.0),
+        random_seed=1,
+        progressbar=False,
+        estimands="slope_difference",
+    )
     means = fits.draws["slope_difference"].mean(("data_set", "draw"))
     if len(arms) > 1:
         assert float(means.sel(active_arm="historical control")) == pytest.approx(-0.2, abs=0.1)
@@ -161,27 +174,39 @@ def test_a_drift_of_a_ratio_is_on_the_log_scale():
     trials = pg.simulate(trial(historical={"old": 5}), "als_shared", truth=SHARED | {"drr": 0.7, "drift": 0.2}, n=1)
     ratio = trials.origin.truth["rate_ratio"].isel(data_set=0)
     np.testing.assert_allclose(ratio.sel(active_arm=["treated", "old"]), [0.7, np.exp(0.2)])
-    given = pg.simulate(trial(historical={"old": 5}), "als_shared", truth=SHARED | {"drr": {"treated": 0.7, "old": 1.1}}, n=1)
+    given = pg.simulate(
+        trial(historical={"old": 5}), "als_shared", truth=SHARED | {"drr": {"treated": 0.7, "old": 1.1}}, n=1
+    )
     np.testing.assert_allclose(given.origin.truth["rate_ratio"].isel(data_set=0), [0.7, 1.1])
 
 
 def test_real_controls_are_the_same_in_every_trial():
     real = pg.datasets.als_anakinra().select("arm == 'historical control'")
-    design = pg.Design(arms={"anakinra": 17}, visits_weeks=[0, 12, 24, 52], historical=real, accrual_months=10, dropout_per_month=0.02)
+    design = pg.Design(
+        arms={"anakinra": 17}, visits_weeks=[0, 12, 24, 52], historical=real, accrual_months=10, dropout_per_month=0.02
+    )
     trials = pg.simulate(design, "als_slope", truth=ALS | {"slope_effect": 0.3}, n=70)
     one, other = trials.of(3), trials.of(69)
     for cohort in (one, other, trials.at(5).of(3)):
         assert cohort.arms == ("historical control", "anakinra") and cohort.provenance == "simulated"
         kept = cohort.select("arm == 'historical control'").visits
-        assert kept["alsfrsr"].tolist() == real.visits["alsfrsr"].tolist() and kept["month"].tolist() == real.visits["month"].tolist()
+        assert (
+            kept["alsfrsr"].tolist() == real.visits["alsfrsr"].tolist()
+            and kept["month"].tolist() == real.visits["month"].tolist()
+        )
     assert not one.visits.equals(other.visits) and (trials.enrolled() == 17).all()
     arm = trials.cohort.subjects["arm"]
-    assert np.nanmax(trials.calendar) < 24 and (np.isneginf(trials.entry).sum(axis=1) == (arm == "historical control").sum()).all()
+    assert (
+        np.nanmax(trials.calendar) < 24
+        and (np.isneginf(trials.entry).sum(axis=1) == (arm == "historical control").sum()).all()
+    )
     fits = pg.fit_many("als_slope", trials[:4], borrowing=pg.Commensurate(0.2), random_seed=1, progressbar=False)
     assert not len(fits.problems)
 
 
-PATIENTS = pg.datasets.simulated_als(n=(150, 2), visits_weeks=WEEKS, deaths_per_month=0.02, random_seed=3).select("arm == 'control'")
+PATIENTS = pg.datasets.simulated_als(n=(150, 2), visits_weeks=WEEKS, deaths_per_month=0.02, random_seed=3).select(
+    "arm == 'control'"
+)
 
 
 def test_resampled_trials_are_of_the_patients_own_courses():
@@ -205,7 +230,11 @@ def test_what_treatment_does_to_resampled_patients():
     added = pg.resample(PATIENTS, trial(), change_per_month=0.4, n=10, random_seed=2)
     expected = np.where(treated, np.clip(plain.values["alsfrsr"] + 0.4 * month, 0, 48), plain.values["alsfrsr"])
     np.testing.assert_allclose(added.values["alsfrsr"], expected)
-    slowed = pg.resample(PATIENTS, trial(), slowing={"treated": 0.3}, n=10, random_seed=2).values["alsfrsr"].reshape(10, 60, -1)
+    slowed = (
+        pg.resample(PATIENTS, trial(), slowing={"treated": 0.3}, n=10, random_seed=2)
+        .values["alsfrsr"]
+        .reshape(10, 60, -1)
+    )
     own = plain.values["alsfrsr"].reshape(10, 60, -1)
     lost = np.where(treated.reshape(60, -1), 0.7, 1.0) * (own - own[..., :1])
     np.testing.assert_allclose(slowed, np.where(treated.reshape(60, -1), np.clip(own[..., :1] + lost, 0, 48), own))
@@ -223,5 +252,10 @@ def test_matched_arms_are_alike_at_baseline():
 
 def test_resampling_refuses_what_cannot_be_meant():
     with pytest.raises(pg.SettingError) as caught:
-        pg.resample(pg.datasets.als_anakinra(), trial(visit_jitter_days=2, antibody_tests_weeks=[0]), slowing={"treatd": 30}, outcome="alsfrs")
+        pg.resample(
+            pg.datasets.als_anakinra(),
+            trial(visit_jitter_days=2, antibody_tests_weeks=[0]),
+            slowing={"treatd": 30},
+            outcome="alsfrs",
+        )
     assert len(caught.value.faults) == 6
