@@ -15,7 +15,7 @@ from progression.estimands import Facts
 from progression.event_times import DEATH, event_rows, known_follow_up, signed
 from progression.faults import SettingError, is_number, setting_fault, suggest
 from progression.fitted import Fit
-from progression.generator import BLOCK, ONSET, Generator, generator
+from progression.generator import BLOCK, ONSET, Complete, Generator, generator
 from progression.modeling import Model
 from progression.outcomes import Outcome
 from progression.parameter_layout import Layout
@@ -26,7 +26,7 @@ from progression.stated_truth import truth_of_trials
 from progression.trial_course import Course, happened
 from progression.trials import Origin, Trials
 
-__all__ = ["assembled", "check_range", "simulate"]
+__all__ = ["assembled", "check_range", "outlined", "simulate"]
 
 
 def simulate(
@@ -102,6 +102,15 @@ def simulate(
     return assembled(
         design, plan, courses, kept, first=first, random_seed=int(random_seed), origin=Origin(chosen, drawn, facts)
     )
+
+
+def outlined(design: Design, *, random_seed: int) -> Trials:
+    """Trials of a design as far as it says by itself what happens: entry, drop-out, missed visits, its own deaths; no scores."""
+    outcome = Outcome("seen")
+    plan = schedule(design, [outcome], with_events=design.death_per_month is not None, random_seed=random_seed)
+    complete = Complete({"seen": np.ones((BLOCK, *plan.months.shape))}, {}, None, None)
+    course = happened(complete, design, plan, {"seen": outcome}, random_seed=random_seed, block=0)
+    return assembled(design, plan, [course], slice(0, BLOCK), first=0, random_seed=random_seed, origin=None)
 
 
 @lru_cache(maxsize=8)

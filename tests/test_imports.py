@@ -109,6 +109,13 @@ def reaches(name):
         ("onsets", {"cohort", "modeling", "encoding", "engines", "fitted"}),
         ("contrasts", {"fitting", "checking", "plots", "leaving_out"}),
         ("checking", {"plots", "reporting"}),
+        (
+            "design",
+            {"modeling.registry", "registry", "fitted", "fitting", "replicates", "generator", "trials", "plots"},
+        ),
+        ("trial_course", {"registry", "fitted", "fitting", "replicates", "trials", "plots"}),
+        ("generator", {"design", "registry", "fitted", "fitting", "plots"}),
+        ("simulating", {"fitting", "many", "contrasts", "plots", "resampling"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),
     ],
 )

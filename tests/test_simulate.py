@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import progression as pg
 from tests import simulators
@@ -293,6 +294,27 @@ def test_one_trial_is_the_cohort_that_its_tables_make():
     )
     with pytest.raises(pg.SettingError, match="not the place of a trial"):
         trials.of(3)
+
+
+@pytest.mark.parametrize(("ratio", "held", "power"), [(1.0, True, 0.021), (0.7, True, 0.791), (0.7, False, None)])
+def test_a_z_test_on_healeys_base_design_meets_its_closed_form(ratio, held, power):
+    """120 against 120, no drop-out, hardly a death; with the SD of treated slopes held, or shrunken by the ratio."""
+    design = trial(arms={"control": 120, "treated": 120})
+    sd = {"control": 0.76, "treated": 0.76 / ratio if held else 0.76}
+    truth = SHARED | {"drr": ratio, "sd_rate": sd, "hazard": 1e-9}
+    trials = pg.simulate(design, "als_shared", truth=truth, n=2000, random_seed=11)
+    off = MONTHS - MONTHS.mean()
+    slope = cube(trials, "alsfrsr") @ off / (off @ off)
+    treated = (trials.cohort.subjects["arm"] == "treated").to_numpy()
+    noise = 1.77**2 / (off @ off)
+    own = (0.76**2 + noise, (sd["treated"] * ratio) ** 2 + noise)
+    z = (slope[:, treated].mean(axis=1) - slope[:, ~treated].mean(axis=1)) / np.sqrt(sum(own) / 120)
+    expected = 1 - stats.norm.cdf(stats.norm.ppf(0.979) - 1.03 * (1 - ratio) / np.sqrt(sum(own) / 120))
+    found = float((z > stats.norm.ppf(0.979)).mean())
+    assert abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / 2000)
+    assert power is None or expected == pytest.approx(power, abs=0.005), (
+        "the published closed form, whose month has 52/12 weeks"
+    )
 
 
 def test_rounding_and_clipping_are_off_unless_asked_for():
