@@ -271,6 +271,22 @@ def answers(fit):
     return figure
 
 
+def follow_up_trial():
+    """A trial of 2 x 60 at 10 a month with two looks, simulated from als_shared."""
+    design = pg.Design(arms={"placebo": 60, "active": 60}, visits_weeks=[0, 4, 8, 12, 16, 20, 24], accrual_per_month=10,
+                       dropout_per_month=0.02, missed_visits=0.03, looks=[pg.Look(6, futility=0.05), pg.Look(10, success=0.995)])  # fmt: skip
+    truth = {
+        "mean_level": 38,
+        "sd_level": 5,
+        "mean_rate": 1.03,
+        "sd_rate": 0.76,
+        "drr": 0.7,
+        "sd_residual": 1.77,
+        "hazard": 0.01,
+    }
+    return pg.simulate(design, "als_shared", truth=truth, n=1, random_seed=1)
+
+
 PICTURES = {"als_items": answers}  # twelve panels of crossing lines would show nothing
 
 
@@ -292,6 +308,7 @@ def main() -> None:
                "events": [23, 12, 19, 9, 39, 6, 9, 10]}  # fmt: skip
     past = plots.studies(pg.map_prior(studies, "binomial"))
     past.savefig(STATIC / "studies.png", dpi=150, metadata={"Software": None})
+    plots.trial(follow_up_trial()).savefig(STATIC / "trial.png", dpi=150, metadata={"Software": None})
     bent_course().savefig(STATIC / "time_course.png", dpi=150, metadata={"Software": None})
     antibody_idea().savefig(STATIC / "als_antibody.png", dpi=150, metadata={"Software": None})
     pilot = pg.fit(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from progression.cohort import Cohort as Cohort
     from progression.contrasts import Contrast as Contrast
     from progression.contrasts import contrast as contrast
+    from progression.design import Design as Design
     from progression.faults import CohortError as CohortError
     from progression.faults import InputError as InputError
     from progression.faults import SettingError as SettingError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from progression.historical import MapPrior as MapPrior
     from progression.historical import map_prior as map_prior
     from progression.leaving_out import loo as loo
+    from progression.looks import Look as Look
     from progression.many import Fits as Fits
     from progression.many import fit_many as fit_many
     from progression.modeling import Estimand as Estimand
@@ -55,11 +57,14 @@ if TYPE_CHECKING:
     from progression.registry import register as register
     from progression.replicates import Replicates as Replicates
     from progression.reporting import report as report
+    from progression.resampling import resample as resample
     from progression.rules import Rule as Rule
+    from progression.simulating import simulate as simulate
     from progression.store import StoreError as StoreError
     from progression.summary_arm import SummaryArm as SummaryArm
     from progression.sweeps import Sweep as Sweep
     from progression.sweeps import drift_sweep as drift_sweep
+    from progression.trials import Trials as Trials
     from progression.wins_by_draw import win_probability as win_probability
 
 
@@ -73,11 +78,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "borrowing": ["CalendarDrift", "Commensurate", "Pooled", "PowerPrior", "RobustMAP", "Separate", "Sources"],
         "baseline": ["Comparability", "comparability", "with_historical_controls"],
         "contrasts": ["Contrast", "contrast"],
+        "design": ["Design"],
         "faults": ["CohortError", "InputError", "SettingError"],
         "fitted": ["Fit", "load"],
         "fitting": ["FitError", "FitWarning", "fit"],
         "historical": ["MapPrior", "map_prior"],
         "leaving_out": ["loo"],
+        "looks": ["Look"],
         "many": ["Fits", "fit_many"],
         "modeling": ["Estimand", "Model", "Prior", "model"],
         "outcomes": ["Outcome"],
@@ -88,10 +95,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "registry": ["models", "register"],
         "replicates": ["Replicates"],
         "reporting": ["report"],
+        "resampling": ["resample"],
         "rules": ["Rule"],
+        "simulating": ["simulate"],
         "store": ["StoreError"],
         "summary_arm": ["SummaryArm"],
         "sweeps": ["Sweep", "drift_sweep"],
+        "trials": ["Trials"],
         "wins_by_draw": ["win_probability"],
     },
 )

@@ -172,6 +172,7 @@ def fit_many(
     built = build(meant, encoded, used_priors)  # says in words what data the program lacks
     if "onset_lower" in built.used:
         other_onsets(cohorts, data.cohort)
+        data.refuse_onsets()
     blind = [block for block in encoded.blocks if not knows_of_censoring(built.used, block)]
     values = data.rows(encoded, strict=data.cohort.provenance != "simulated", blind=blind)
     if "bounded" in chosen.needs:

@@ -149,6 +149,9 @@ class Replicates:
             values = {name: value[:, back] for name, value in values.items()}
         return cls(first, values, {name: table[first.subjects.index].to_numpy() for name, table in events.items()})
 
+    def refuse_onsets(self) -> None:
+        """Raise CohortError where data sets have intervals of onset of their own: these share those of the design."""
+
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
 

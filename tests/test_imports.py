@@ -110,6 +110,13 @@ def reaches(name):
         ("contrasts", {"fitting", "checking", "plots", "leaving_out"}),
         ("checking", {"plots", "reporting"}),
         ("runs", {"cohort", "modeling", "engines", "fitting", "many"}),
+        (
+            "design",
+            {"modeling.registry", "registry", "fitted", "fitting", "replicates", "generator", "trials", "plots"},
+        ),
+        ("trial_course", {"registry", "fitted", "fitting", "replicates", "trials", "plots"}),
+        ("generator", {"design", "registry", "fitted", "fitting", "plots"}),
+        ("simulating", {"fitting", "many", "contrasts", "plots", "resampling"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),
     ],
 )

@@ -203,3 +203,42 @@ def test_a_figure_needs_no_pyplot(als):
     plots.forest(pg.contrast(als))
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
+
+
+ALS_TRUTH = {
+    "mean_level": 38,
+    "sd_level": 5,
+    "mean_slope": -1,
+    "sd_slope": 0.5,
+    "slope_effect": 0.3,
+    "correlation": 0.1,
+    "sd_residual": 1.5,
+}
+
+
+def test_one_simulated_trial_over_calendar_time():
+    design = pg.Design(arms={"placebo": 12, "drug": 12}, visits_weeks=[0, 8, 16], accrual_per_month=4, dropout_per_month=0.1,
+                       death_per_month=0.05, looks=[pg.Look(4, futility=0.05)], historical={"old": 5})  # fmt: skip
+    trials = pg.simulate(design, "als_slope", truth=ALS_TRUTH, n=3)
+    written = texts(plots.trial(trials, index=2)).replace("\n", " ")
+    died = int((trials.events["death"][2][np.isfinite(trials.entry[2])] > 0).sum())
+    last = trials.cohort.visits.groupby("subject")["month"].max().reindex(trials.cohort.subjects.index).to_numpy()
+    left = int(
+        (np.isfinite(trials.entry[2]) & (trials.events["death"][2] <= 0) & (trials.followed[2] < last - 1e-9)).sum()
+    )
+    for words in (
+        "of 24 patients",
+        f"{left} left",
+        f"{died} died",
+        "5 historical controls not drawn",
+        "SIMULATED",
+        "look 1",
+        "drug",
+    ):
+        assert words in written, words
+    assert isinstance(plots.trial(design), Figure) and isinstance(
+        plots.trial(pg.Design(arms={"a": 3}, visits_weeks=[0, 4])), Figure
+    )
+    for wrong, words in (({"index": 3}, "not the place of a trial"), ({"trials": 1}, "neither trials nor a design")):
+        with pytest.raises(pg.SettingError, match=words):
+            plots.trial(**({"trials": trials} | wrong))

@@ -13,6 +13,7 @@ from progression.plots.priors import prior_implies, prior_posterior
 from progression.plots.ranks import ranks
 from progression.plots.studies import studies
 from progression.plots.sweeps import sweep
+from progression.plots.trials import trial
 
 __all__ = [
     "balance",
@@ -26,4 +27,5 @@ __all__ = [
     "studies",
     "sweep",
     "trajectories",
+    "trial",
 ]
