@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import progression as pg
-from progression import many
+from progression import fitters
 from progression.encoding import encode
 from progression.engines import batches, prepared
 from progression.faults import CohortError, SettingError
@@ -113,7 +113,7 @@ def test_a_data_set_that_cannot_be_trusted_goes_to_nuts_or_is_named(design, valu
     data = pg.Replicates(design, {"alsfrsr": values[:3]})
     monkeypatch.setattr(batches.importance, "reasons", lambda weighted: ("", "a made-up reason", "")[: len(weighted.x)])
     monkeypatch.setattr(
-        "progression.many._by_nuts", lambda model, own, priors, draws, seed: pytest.fail("NUTS was run")
+        "progression.fitters._by_nuts", lambda model, own, priors, draws, seed: pytest.fail("NUTS was run")
     )
     kept = pg.fit_many("als_slope", data, fallback=False, **ALS)
     assert kept.problems.to_dict() == {1: "a made-up reason"} and "1 with problems" in repr(kept)
@@ -200,9 +200,24 @@ def test_a_program_is_prepared_once_for_data_sets_that_come_in_turn(values, desi
 def test_a_worker_lets_go_of_what_earlier_jobs_prepared(values, design, monkeypatch):
     data = pg.Replicates(design, {"alsfrsr": values[:2]})
     alone = pg.fit_many("als_slope", data, draws=100, **ALS).draws
-    monkeypatch.setattr(many, "_PROGRAMS", 1)
+    monkeypatch.setattr(fitters, "_PROGRAMS", 1)
     # As if each call came from another process.
-    monkeypatch.setattr(many, "os", SimpleNamespace(getpid=count().__next__))
+    monkeypatch.setattr(fitters, "os", SimpleNamespace(getpid=count().__next__))
     again = pg.fit_many("als_slope", data, draws=100, **ALS).draws
     assert prepared._prepared.cache_info()[:2] == (0, 1)  # hits and misses since it was emptied
     xr.testing.assert_identical(again, alone)
+
+
+def test_a_data_set_gives_the_same_whichever_others_are_fitted_with_it(values, design):
+    data = pg.Replicates(design, {"alsfrsr": values[:6]})
+    made = fitters.recipe("als_slope", design, estimands="slope_difference", draws=100, options=ALS.get("options"))
+    rows = made.values(data)
+    ready = made.ready({block: value[0] for block, value in rows.items()})
+    seeds = [np.random.SeedSequence(1, spawn_key=(i,)) for i in range(6)]
+
+    def fitted(which):
+        return ready.fit({block: value[which] for block, value in rows.items()}, [seeds[i] for i in which])[0].to_array()
+
+    together = fitted(range(6))
+    for which in ([3], [4, 1], [5, 0, 2]):
+        np.testing.assert_array_equal(fitted(which), together.isel(data_set=which))
