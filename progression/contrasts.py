@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from progression.components import component
 from progression.faults import Fault, SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
 from progression.historical import MapPrior
@@ -20,8 +21,6 @@ from progression.rules import OPERATORS, Probability
 from progression.summary_arm import SummaryArm, asked, subtracted
 from progression.tables import Summary, components, summarise
 from progression.units import months_per
-
-_FLIPPED: Mapping[Any, Any] = {"higher": "lower", "lower": "higher", None: None}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,44 +148,8 @@ class Contrast:
         if name not in self.estimands:
             raise SettingError([setting_fault(None, name, f"is not an estimand of this contrast{suggest(name, self.estimands)}",
                                        "name one of them")])  # fmt: skip
-        one = self.draws[name]
-        aliases = {"arm": ("active_arm", "arm"), "visit": ("followup_visit",)}
-        for key, value in labels.items():
-            dims = [dim for dim in (*aliases.get(key, ()), key) if dim in one.dims and dim not in ("chain", "draw")]
-            if not dims:
-                raise SettingError(
-                    [setting_fault(None, key, f"is not something {name!r} runs over", f"it has {_inner(one)}")]
-                )
-            numeric = np.issubdtype(one[dims[0]].dtype, np.number)
-            if numeric and np.abs(one[dims[0]].to_numpy() - value).min() > 0.5:
-                planned = ", ".join(f"{month:.3g}" for month in one[dims[0]].to_numpy())
-                raise SettingError(
-                    [
-                        setting_fault(
-                            None, value, "is more than half a month from any visit", f"name one of the months {planned}"
-                        )
-                    ]
-                )
-            try:
-                one = one.sel({dims[0]: value}, method="nearest" if numeric else None)
-            except KeyError:
-                known = one[dims[0]].to_numpy().tolist()
-                raise SettingError(
-                    [setting_fault(None, value, f"is not a label of {key}{suggest(value, known)}", "name one")]
-                ) from None
-        if "active_arm" in one.dims:  # a drift is no treatment: with one treated arm there is nothing to choose
-            drifts = {*self.fit.cohort.historical_arms, *self.fit.encoded().coords["earlier"]}
-            treated = [arm for arm in one["active_arm"].to_numpy().tolist() if arm not in drifts]
-            one = one.sel(active_arm=treated) if len(treated) == 1 else one
-        left = {dim: one[dim].to_numpy().tolist() for dim in one.dims if dim not in ("chain", "draw")}
-        single = {dim: values[0] for dim, values in left.items() if len(values) == 1}
-        one = one.sel(single)
-        if len(left) > len(single):
-            several = {dim: values for dim, values in left.items() if dim not in single}
-            raise SettingError(
-                [setting_fault(None, name, f"has several components: {several}", "choose one, e.g. visit=...")]
-            )
-        return one
+        drifts = {*self.fit.cohort.historical_arms, *self.fit.encoded().coords["earlier"]}
+        return component(self.draws[name], labels, name=name, drifts=drifts)
 
     def probability(self, comparison: str, value: float, *, estimand: str | None = None, **labels: Any) -> Probability:
         """Posterior probability that a component lies below or above a value.
@@ -296,18 +259,7 @@ def contrast(
                     against=against)  # fmt: skip
 
 
-def _runs_the_other_way(fit: Fit) -> bool:
-    """Whether the outcome is better low where the model was written for one that is better high, or the reverse."""
-    seen = next(iter(fit.encoded().blocks.values()))[0].higher_is_better
-    written = fit.model.outcomes[0].higher_is_better
-    return None not in (seen, written) and seen != written
-
-
 def outcome_unit(fit: Fit) -> str:
     """Unit of the outcome that the model saw; "units" where none is stated."""
     blocks = fit.encoded().blocks
     return next(iter(blocks.values()))[0].unit or "units"
-
-
-def _inner(one: xr.DataArray) -> str:
-    return ", ".join(str(dim) for dim in one.dims if dim not in ("chain", "draw")) or "one component only"
