@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from progression.borrowing import RobustMAP as RobustMAP
     from progression.borrowing import Separate as Separate
     from progression.borrowing import Sources as Sources
+    from progression.characteristics import OperatingCharacteristics as OperatingCharacteristics
     from progression.checking import check as check
     from progression.checking import prior_check as prior_check
     from progression.cohort import Cohort as Cohort
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from progression.modeling import Model as Model
     from progression.modeling import Prior as Prior
     from progression.modeling import model as model
+    from progression.operating import assurance as assurance
+    from progression.operating import power as power
     from progression.outcomes import Outcome as Outcome
     from progression.predicted_ranks import PredictedCafs as PredictedCafs
     from progression.predicted_ranks import predicted_cafs as predicted_cafs
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from progression.registry import register as register
     from progression.replicates import Replicates as Replicates
     from progression.reporting import report as report
+    from progression.resampling import Patients as Patients
     from progression.resampling import resample as resample
     from progression.rules import Rule as Rule
     from progression.simulating import simulate as simulate
@@ -73,6 +77,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["datasets", "plots"],
     submod_attrs={
         "adjustment": ["Weights", "matched", "propensity_weights"],
+        "characteristics": ["OperatingCharacteristics"],
         "checking": ["check", "prior_check"],
         "cohort": ["Cohort"],
         "borrowing": ["CalendarDrift", "Commensurate", "Pooled", "PowerPrior", "RobustMAP", "Separate", "Sources"],
@@ -87,6 +92,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "looks": ["Look"],
         "many": ["Fits", "fit_many"],
         "modeling": ["Estimand", "Model", "Prior", "model"],
+        "operating": ["assurance", "power"],
         "outcomes": ["Outcome"],
         "predicted_ranks": ["PredictedCafs", "predicted_cafs"],
         "ranking": ["Cafs", "cafs"],
@@ -95,7 +101,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "registry": ["models", "register"],
         "replicates": ["Replicates"],
         "reporting": ["report"],
-        "resampling": ["resample"],
+        "resampling": ["Patients", "resample"],
         "rules": ["Rule"],
         "simulating": ["simulate"],
         "store": ["StoreError"],

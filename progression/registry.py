@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from progression.faults import Fault, SettingError, suggest
 from progression.modeling import Model
 
 GROUP = "progression.models"
+Screen = Callable[..., Any]
 _registered: dict[str, Model] = {}
 
 
@@ -98,6 +101,16 @@ def register(model: Model) -> Model:
 def resolve(model: str | Model) -> Model:
     """The model itself, given it or its name."""
     return model if isinstance(model, Model) else models()[model]
+
+
+@cache
+def screens() -> dict[str, Screen]:
+    """Closed forms of power by model, from the mapping ``SCREENS`` of the shelves that have one; see `progression_models.screens`."""
+    found: dict[str, Screen] = {}
+    for point in entry_points(group=GROUP):
+        with suppress(Exception):  # a shelf that does not load is warned about where its models are
+            found |= {name: one for name, one in getattr(point.load(), "SCREENS", {}).items() if name not in found}
+    return found
 
 
 @cache

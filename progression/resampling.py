@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,39 @@ from progression.simulating import assembled, check_range
 from progression.trial_course import happened
 from progression.trials import Trials
 
-__all__ = ["resample"]
+__all__ = ["Patients", "resample"]
 
 _WHO = 31  # stream of random numbers
 _NEAR = 0.5  # months: how far a visit may lie from the planned one that it stands for
+
+
+@dataclass(frozen=True, eq=False)
+class Patients:
+    """Real patients as the truth of a simulation: what `resample` draws trials from, and the effect put on them.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Untreated patients of one arm.
+    change_per_month, slowing, outcome, matched
+        As in `resample`.
+    """
+
+    cohort: Cohort
+    _: KW_ONLY
+    change_per_month: float | Mapping[str, float] = 0.0
+    slowing: float | Mapping[str, float] = 0.0
+    outcome: str | None = None
+    matched: bool = True
+
+    def settings(self) -> dict[str, Any]:
+        """All but the cohort, as the arguments of `resample`."""
+        return {key: getattr(self, key) for key in ("change_per_month", "slowing", "outcome", "matched")}
+
+    def __repr__(self) -> str:
+        effect = [f"{name.replace('_', ' ')} {value}" for name, value in self.settings().items()
+                  if name in ("change_per_month", "slowing") and value]  # fmt: skip
+        return f"patients of {self.cohort.name or 'a cohort'}, {', '.join(effect) or 'no effect'}"
 
 
 def resample(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import secrets
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +32,14 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     if not whole:
         raise StoreError(f"{file} was altered since the run began: put it back as it was, or give another path")
     return made
+
+
+def run_seed(given: int | None, path: str | Path | None) -> int:
+    """The seed of a run: the one given, else that of the folder, else a new one."""
+    if given is not None:
+        return int(given)
+    made = None if path is None else read_identity(Path(path))
+    return secrets.randbelow(2**31) if made is None else int(made["identity"]["random_seed"])
 
 
 def sha256(identity: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +17,7 @@ from progression.chunks import REPLICATE, Chunk, Failure, RunError, stacked
 from progression.faults import SettingError, check_count, setting_fault
 from progression.jobs import Job, Piece, Task
 from progression.run_folder import InMemory, run_folder
-from progression.run_identity import as_json, read_identity, sha256
+from progression.run_identity import as_json, run_seed, sha256
 from progression.run_progress import progress
 from progression.suspects import settled
 
@@ -103,7 +102,7 @@ def run(
     """
     _check(n, chunk, random_seed, cores)
     path = None if path is None else Path(path)
-    identity = as_json({"job": job.identity(), "random_seed": _seed(random_seed, path), "chunk": int(chunk)})
+    identity = as_json({"job": job.identity(), "random_seed": run_seed(random_seed, path), "chunk": int(chunk)})
     task = Task(cloudpickle.dumps(job), identity["random_seed"], sha256(identity), os.getpid())
     with nullcontext(InMemory()) if path is None else run_folder(path, identity) as store:
         wanted = range(-(-n // chunk))
@@ -138,13 +137,6 @@ def _check(n: int, chunk: int, random_seed: int | None, cores: int | None) -> No
 
 def _whole(value: object, at_least: float = -np.inf) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= at_least)
-
-
-def _seed(given: int | None, path: Path | None) -> int:
-    if given is not None:
-        return int(given)
-    made = None if path is None else read_identity(path)
-    return secrets.randbelow(2**31) if made is None else int(made["identity"]["random_seed"])
 
 
 def _hopeful(chunks: Iterator[Chunk], *, hope: bool) -> Generator[Chunk, None, None]:
