@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import progression as pg
@@ -221,6 +222,18 @@ def test_resampled_trials_are_of_the_patients_own_courses():
     np.testing.assert_array_equal(part.values["alsfrsr"], trials.values["alsfrsr"][100:105])
     with pytest.raises(pg.SettingError, match="the trials come from patients"):
         trials.true_value("slope_ratio")
+
+
+def test_a_last_visit_some_days_early_is_not_lost():
+    """Half the patients leave after month 3, which each of their visits missed by three days."""
+    visits = pd.DataFrame([(f"A{i}", month - 0.1 * (i % 2) * (month > 0), 40 - month) for i in range(40)
+                           for month in range(4 if i % 2 else 7)], columns=["subject", "time", "alsfrsr"])  # fmt: skip
+    subjects = pd.DataFrame({"subject": [f"A{i}" for i in range(40)], "arm": "placebo"})
+    cohort = pg.Cohort.from_table(visits, subjects, time_unit="months", provenance="simulated")
+    trials = pg.resample(cohort, pg.Design(arms=TWO, visits_months=range(7)), n=64)
+    seen = np.isfinite(trials.values["alsfrsr"]).reshape(64, 60, 7).mean(axis=(0, 1))
+    np.testing.assert_array_equal(seen[:4], 1)
+    np.testing.assert_allclose(seen[4:], 0.5, atol=0.04)
 
 
 def test_what_treatment_does_to_resampled_patients():
