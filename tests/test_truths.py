@@ -143,6 +143,19 @@ def test_a_pilots_arms_stand_for_those_of_the_design():
     np.testing.assert_allclose(future.true_value("slope_ratio"), 0.7)
 
 
+def test_controls_to_come_spread_as_the_pilots_historical_ones():
+    """Of the arm that nobody is in the spread of rates has no posterior but its prior: no trial is to be made of that."""
+    alone = trial({"treated": 40}, historical={"historical control": 60})
+    cohort = pg.simulate(alone, "als_shared", truth=SHARED | {"drr": 0.7, "sd_rate": 0.3}, n=1).of(0)
+    fit = pg.fit("als_shared", cohort, borrowing=pg.Commensurate(0.1), random_seed=1, draws=500, progressbar=False)
+    known = fit.posterior["sd_rate"].sel(arm="historical control").to_numpy()
+    randomised, three = trial({"placebo": 30, "drug": 30}), trial(historical={"old": 5})
+    for design, arm in ((randomised, "placebo"), (three, "old"), (three, "control"), (alone, "historical control")):
+        drawn = pg.simulate(design, "als_shared", truth=fit, n=64).origin.truth["sd_rate"]
+        assert np.isin(drawn.sel(arm=arm), known).all()
+        assert not np.isin(drawn.sel(arm=list(design.arms)[-1]), known).any(), "the treated have their own"
+
+
 @pytest.mark.parametrize("arms", [TWO, {"treated": 30}])
 def test_simulated_historical_controls_drift(arms):
     design = trial(arms, historical={"historical control": 30})
