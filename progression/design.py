@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from progression.borrowing import Borrowing
 from progression.cohort import Cohort
@@ -20,6 +21,7 @@ from progression.design_file import read_design, write_design
 from progression.design_words import synopsis
 from progression.faults import SettingError, is_number, setting_fault
 from progression.looks import Look
+from progression.priors import Prior
 from progression.units import months_per
 
 __all__ = ["Design", "Look"]
@@ -47,7 +49,10 @@ class Design:
     dropout_per_month : float
         Probability that a patient leaves within a month, a constant hazard of -log(1 - p). Who left is not followed further.
     dropout_by_slope : float
-        Change of the log hazard of leaving for each SD of a patient's own slope: with -0.5 those who decline faster leave sooner.
+        Change of the log hazard of leaving for each SD of a patient's own slope within the trial: with -0.5 those who decline faster
+        leave sooner. The slope is what the program calls so: with its treatment in `als_slope`, `als_bounded` and `als_items`, so that
+        a treatment that slows decline keeps patients; without it in `als_shared` (the own rate), `als_antibody` and `resample`, where
+        treatment leaves drop-out alone.
     death_per_month : float, optional
         Probability of dying within a month, unrelated to anything; only for models that have no event outcome of their own.
     antibody_tests_weeks : sequence of float, optional
@@ -163,9 +168,7 @@ class Design:
                 value = f"cohort {value.fingerprint}"
             elif isinstance(value, Borrowing):
                 value = {"kind": type(value).__name__, **{one.name: getattr(value, one.name) for one in fields(value)}}
-                value = {
-                    key: list(one) if isinstance(one, tuple) else one for key, one in value.items() if one is not None
-                }
+                value = {key: _plain(one) for key, one in value.items() if one is not None}
             elif isinstance(value, Mapping):
                 value = dict(value)
             elif isinstance(value, tuple):
@@ -179,6 +182,8 @@ class Design:
         content = {key: value for key, value in self.to_dict().items() if key != "name"}
         # Arms by their order, which says who is the control.
         content["arms"] = list(self.arms.items())
+        if isinstance(self.historical, Mapping) and len(self.historical) > 1:
+            content["historical"] = list(self.historical.items())  # simulated in this order
         return hashlib.sha256(
             json.dumps(content, sort_keys=True, ensure_ascii=False, default=float).encode()
         ).hexdigest()
@@ -224,6 +229,17 @@ class Design:
 
     def __repr__(self) -> str:
         return synopsis(self)
+
+
+def _plain(value: Any) -> Any:
+    """A setting of a way to borrow as TOML and JSON can hold it."""
+    if isinstance(value, Prior):
+        return {"distribution": value.distribution, **value.parameters}
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, Mapping | pd.Series):  # weights by subject
+        return {str(key): float(one) for key, one in value.items()}
+    return value
 
 
 def _design(given: Mapping[str, Any]) -> Design:

@@ -10,14 +10,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from progression.borrowing import Borrowing, Commensurate, Pooled, RobustMAP, Separate
+from progression.borrowing import Borrowing, Commensurate, Pooled, PowerPrior, RobustMAP, Separate, Sources
 from progression.faults import Fault, SettingError, setting_fault, suggest
 from progression.looks import Look
+from progression.priors import Prior
 from progression.rules import Rule
 
 __all__ = ["read_design", "write_design"]
 
-_WAYS = {"Pooled": Pooled, "Separate": Separate, "Commensurate": Commensurate, "RobustMAP": RobustMAP}
+_WAYS = {"Pooled": Pooled, "Separate": Separate, "Commensurate": Commensurate, "RobustMAP": RobustMAP, "Sources": Sources,
+         "PowerPrior": PowerPrior}  # fmt: skip
 
 
 def _number(value: Any) -> Any:
@@ -50,13 +52,21 @@ class _Look(_Strict):
     futility: _Rule | Number | None = None
 
 
+class _Prior(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)  # more keys are its parameters
+
+    distribution: str
+
+
 class _Borrowing(_Strict):
-    kind: Literal["Pooled", "Separate", "Commensurate", "RobustMAP"]
+    kind: Literal["Pooled", "Separate", "Commensurate", "RobustMAP", "Sources", "PowerPrior"]
     arms: list[str] | None = None
     level: Number | None = None
     scale: Number | None = None
     weight: Number | None = None
     wide: Number | None = None
+    a0: _Prior | Number | None = None
+    weights: dict[str, Number] | None = None
 
 
 class _File(_Strict):
@@ -113,7 +123,7 @@ def _faults(errors: Sequence[Any]) -> list[Fault]:
     """Pydantic's errors in the words of this package: the key as it stands in the file, what is wrong, what to do."""
     made = []
     for error in errors:
-        where = [one for one in error["loc"] if one != "_Rule" and not str(one).startswith("function-")]
+        where = [one for one in error["loc"] if one not in ("_Rule", "_Prior") and not str(one).startswith("function-")]
         key = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in where).lstrip(".")
         if error["type"] == "extra_forbidden":
             table = str(where[0]) if len(where) > 1 else ""
@@ -134,6 +144,8 @@ def _borrowing(read: _Borrowing, faults: list[Fault]) -> Borrowing | None:
     if "arms" in given:
         given["arms"] = tuple(given["arms"])
     try:
+        if isinstance(read.a0, _Prior):
+            given["a0"] = Prior(read.a0.distribution, **(read.a0.model_extra or {}))
         return _WAYS[read.kind](**given)
     except SettingError as error:
         faults.extend(error.faults)

@@ -37,7 +37,8 @@ def posterior_draws(fit: Fit, layout: Layout) -> Draws:
     """Bring the draws of a fit into a design's shapes.
 
     Arms are matched by label. Where the labels differ, the fit's control stands for the design's, and its only treated arm for every
-    treated arm of the design. Historical controls of the design are not the fit's: their drift is part of the truth.
+    treated arm of the design. Historical controls of the design are not the fit's: their drift is part of the truth. Where the fit has no
+    concurrent controls, what an arm has to itself (a spread of its own) is for controls that of the fit's historical ones.
 
     Raises
     ------
@@ -102,13 +103,16 @@ def _places(fit: Fit, dim: str, have: list[str], layout: Layout) -> list[int] | 
     treated = [
         i for i, label in enumerate(have) if label not in historical and label not in (fit.cohort.arms[0], NOBODY)
     ]
-    control = have.index(fit.cohort.arms[0]) if fit.cohort.arms[0] in have else None
+    first = fit.cohort.arms[0]
+    if first == NOBODY and dim == "arm":
+        first = fit.cohort.historical_arms[0]  # what is of an arm that nobody is in has no posterior but its prior
+    control = have.index(first) if first in have else None
     found = []
     for label in wanted:
         is_control = label in (layout.arms[0], NOBODY) and dim == "arm" and (len(layout.arms) > 1 or label == NOBODY)
         if label in layout.historical and have:
-            found.append(0)
-        elif label in have:
+            found.append(control or 0)
+        elif label in have and label != NOBODY:
             found.append(have.index(label))
         elif is_control and control is not None:
             found.append(control)

@@ -157,7 +157,9 @@ def _complete(
     changed = ((added != 0) | (held != 0))[:, None]
     death, end = seen.death[who], seen.followed[who]
     # Who was followed as far as the trial goes left nothing; who died is lost by death.
-    left = np.where((end >= plan.months[:, -1] - _NEAR) | np.isfinite(death), np.inf, end)
+    # A last visit a few days before the planned one stands for it: who made it had not left by then.
+    last = np.where(np.isfinite(score), plan.months, 0.0).max(axis=2)
+    left = np.where((end >= plan.months[:, -1] - _NEAR) | np.isfinite(death), np.inf, np.maximum(end, last))
     slope = _own_slopes(course, plan)[who]
     return Complete({facts.name: np.where(changed, treated, score)}, {"death": death}, slope, None, left)
 

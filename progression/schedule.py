@@ -15,7 +15,7 @@ from progression.design import Design
 from progression.outcomes import Outcome
 from progression.units import DAYS_PER_MONTH, months_per
 
-__all__ = ["Schedule", "schedule"]
+__all__ = ["Schedule", "named", "schedule"]
 
 _JITTER = 1  # the stream of random numbers for days early and late
 
@@ -80,7 +80,7 @@ def schedule(design: Design, outcomes: Sequence[Outcome], *, with_events: bool, 
     made = Cohort.from_table(
         visits, subjects, time_unit=design.time_unit, outcomes=list(outcomes), arms=arms, provenance="simulated",
         allocation="single arm" if len(arms) == 1 else "historical" if simulated else "randomised",
-        name=design.name or "simulated trial", source=source,
+        name=_name(design), source=source,
     )  # fmt: skip
     compared = len(design.arms) == 1 and design.historical is not None
     program = replace(made, arms=((NOBODY,) if compared else ()) + tuple(sizes), historical_arms=tuple(simulated),
@@ -90,6 +90,15 @@ def schedule(design: Design, outcomes: Sequence[Outcome], *, with_events: bool, 
     rows = np.flatnonzero(data.visits["subject"].map(pd.Series(own, data.subjects.index)).to_numpy(bool))
     order = pd.Index(ids).get_indexer(program.subjects.index)
     return Schedule(program, data, months[order], rows, np.flatnonzero(own), current[order])
+
+
+def named(plan: Schedule, design: Design) -> Schedule:
+    """The same schedule under the name of a design."""
+    return replace(plan, data=replace(plan.data, name=_name(design)))
+
+
+def _name(design: Design) -> str:
+    return design.name or "simulated trial"
 
 
 def _months(design: Design, n: int, random_seed: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from progression.outcomes import Outcome
 from progression.parameter_layout import Layout
 from progression.registry import resolve
 from progression.rules import Rule
-from progression.schedule import Schedule, schedule
+from progression.schedule import Schedule, named, schedule
 from progression.stated_truth import truth_of_trials
 from progression.trial_course import Course, happened
 from progression.trials import Origin, Trials
@@ -87,6 +87,7 @@ def simulate(
     listed = (outcomes,) if isinstance(outcomes, Outcome) else tuple(outcomes or chosen.outcomes)
     used = chosen.with_options(options)
     made, plan = _prepared(chosen, design, listed, tuple(sorted(used.items(), key=str)), int(random_seed))
+    plan = named(plan, design)  # a name is no part of a design: the program may have been made for another one's
     check_suits(design, chosen, made)
     layout = _layout(made, design, plan)
     parameters = truth_of_trials(chosen, layout, truth, fixed)

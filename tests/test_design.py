@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import progression as pg
@@ -48,6 +49,32 @@ def test_the_fingerprint_is_of_all_that_matters():
                full(visits_weeks=[*WEEKS, 28]), full(historical={"historical control": 48}), full(clipping=False), full(entry="poisson")]  # fmt: skip
     assert len({one.fingerprint for one in [design, *changed]}) == len(changed) + 1
     assert pickle.loads(pickle.dumps(design)) == design
+
+
+def test_every_way_to_borrow_has_a_fingerprint_and_a_text(tmp_path):
+    beta = pg.Prior("Beta", alpha=1, beta=2)
+    weights = pd.Series({"H1": 0.25, "H2": 1.0})
+    ways = [pg.PowerPrior(0.5), pg.PowerPrior(beta), pg.PowerPrior(0.5, weights=weights), pg.Sources(0.2), pg.Pooled()]
+    path, found = tmp_path / "design.toml", set()
+    for way in ways:
+        design = full(borrowing=way)
+        path.write_text(design.to_toml())
+        assert pg.Design.from_toml(path) == design
+        found.add(design.fingerprint)
+    assert len(found) == len(ways)
+    path.write_text(
+        design.to_toml().replace('"kind" = "Pooled"', 'kind = "PowerPrior"\na0 = {distribution = "Beta", alfa = 1}')
+    )
+    with pytest.raises(pg.SettingError, match="did you mean 'alpha'"):
+        pg.Design.from_toml(path)
+
+
+def test_historical_sources_count_in_their_order():
+    one, other = (
+        full(historical={"a": 10, "b": 20}, borrowing=None),
+        full(historical={"b": 20, "a": 10}, borrowing=None),
+    )
+    assert one != other, "trials are simulated in the order of the arms"
 
 
 def test_a_real_cohort_counts_by_its_content():

@@ -156,6 +156,32 @@ def test_a_trial_is_the_same_whatever_else_is_simulated():
     assert not np.array_equal(other.values["alsfrsr"], whole.values["alsfrsr"][:1], equal_nan=True)
 
 
+def test_trials_have_the_name_of_their_own_design():
+    for name in ("one", "another"):
+        assert pg.simulate(trial(name=name), "als_slope", truth=ALS, n=1).cohort.name == name
+
+
+def test_drop_out_by_slope_sees_treatment_where_the_slope_has_it():
+    """What the documentation says of als_slope and als_shared: only in the first does treatment keep patients."""
+    rate = {
+        "mean_level": 38,
+        "sd_level": 5,
+        "mean_rate": 1,
+        "sd_rate": 0.3,
+        "sd_residual": 1.8,
+        "hazard": 1e-9,
+        "drr": 0.2,
+    }
+    slope = {"mean_level": 38, "sd_level": 5, "mean_slope": -1, "sd_slope": 0.3, "correlation": 0, "sd_residual": 1.8, "slope_effect": 0.8}  # fmt: skip
+    apart = {}
+    for model, truth in (("als_slope", slope), ("als_shared", rate)):
+        trials = pg.simulate(trial(dropout_per_month=0.05, dropout_by_slope=-1), model, truth=truth, n=128)
+        left = trials.followed < trials.followed.max() - 1e-6
+        first = (trials.cohort.subjects["arm"] == trials.cohort.arms[0]).to_numpy()
+        apart[model] = left[:, first].mean() - left[:, ~first].mean()
+    assert apart["als_slope"] > 0.2 and abs(apart["als_shared"]) < 0.04
+
+
 def test_designs_that_differ_in_one_thing_share_the_rest():
     plain = pg.simulate(trial(), "als_slope", truth=ALS, n=20, random_seed=1)
     leaving = pg.simulate(trial(dropout_per_month=0.1, accrual_months=6), "als_slope", truth=ALS, n=20, random_seed=1)

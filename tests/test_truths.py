@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import progression as pg
@@ -142,6 +143,19 @@ def test_a_pilots_arms_stand_for_those_of_the_design():
     np.testing.assert_allclose(future.true_value("slope_ratio"), 0.7)
 
 
+def test_controls_to_come_spread_as_the_pilots_historical_ones():
+    """Of the arm that nobody is in the spread of rates has no posterior but its prior: no trial is to be made of that."""
+    alone = trial({"treated": 40}, historical={"historical control": 60})
+    cohort = pg.simulate(alone, "als_shared", truth=SHARED | {"drr": 0.7, "sd_rate": 0.3}, n=1).of(0)
+    fit = pg.fit("als_shared", cohort, borrowing=pg.Commensurate(0.1), random_seed=1, draws=500, progressbar=False)
+    known = fit.posterior["sd_rate"].sel(arm="historical control").to_numpy()
+    randomised, three = trial({"placebo": 30, "drug": 30}), trial(historical={"old": 5})
+    for design, arm in ((randomised, "placebo"), (three, "old"), (three, "control"), (alone, "historical control")):
+        drawn = pg.simulate(design, "als_shared", truth=fit, n=64).origin.truth["sd_rate"]
+        assert np.isin(drawn.sel(arm=arm), known).all()
+        assert not np.isin(drawn.sel(arm=list(design.arms)[-1]), known).any(), "the treated have their own"
+
+
 @pytest.mark.parametrize("arms", [TWO, {"treated": 30}])
 def test_simulated_historical_controls_drift(arms):
     design = trial(arms, historical={"historical control": 30})
@@ -221,6 +235,18 @@ def test_resampled_trials_are_of_the_patients_own_courses():
     np.testing.assert_array_equal(part.values["alsfrsr"], trials.values["alsfrsr"][100:105])
     with pytest.raises(pg.SettingError, match="the trials come from patients"):
         trials.true_value("slope_ratio")
+
+
+def test_a_last_visit_some_days_early_is_not_lost():
+    """Half the patients leave after month 3, which each of their visits missed by three days."""
+    visits = pd.DataFrame([(f"A{i}", month - 0.1 * (i % 2) * (month > 0), 40 - month) for i in range(40)
+                           for month in range(4 if i % 2 else 7)], columns=["subject", "time", "alsfrsr"])  # fmt: skip
+    subjects = pd.DataFrame({"subject": [f"A{i}" for i in range(40)], "arm": "placebo"})
+    cohort = pg.Cohort.from_table(visits, subjects, time_unit="months", provenance="simulated")
+    trials = pg.resample(cohort, pg.Design(arms=TWO, visits_months=range(7)), n=64)
+    seen = np.isfinite(trials.values["alsfrsr"]).reshape(64, 60, 7).mean(axis=(0, 1))
+    np.testing.assert_array_equal(seen[:4], 1)
+    np.testing.assert_allclose(seen[4:], 0.5, atol=0.04)
 
 
 def test_what_treatment_does_to_resampled_patients():
