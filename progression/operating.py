@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,8 @@ def power(
     for label, one in designs.items():
         for name, (truth, fixed) in named.items():
             cell = Cell(label, name, one, truth, fixed)
-            trials = cell.trials(source, n=BLOCK, first=0, random_seed=seed)
+            simulated = cell.simulated(source, seed)
+            trials = simulated(BLOCK, 0)
             key = (trials.cohort.fingerprint, repr(one.borrowing))
             if key not in seen:
                 seen[key] = len(recipes)
@@ -141,7 +142,7 @@ def power(
             for statement in made:
                 inside = None if simulated_by is not None else screened(trials, chosen_model, statement)
                 if inside is not None:
-                    screens[label, name, statement] = _enough(cell, source, inside, chosen_model, statement, seed)
+                    screens[label, name, statement] = _enough(simulated, inside, chosen_model, statement)
     job = TrialJob(
         tuple(cells),
         source,
@@ -281,12 +282,12 @@ def _check_components(made: Recipe, wanted: Sequence[Statement]) -> None:
 
 
 def _enough(
-    cell: Cell, source: Source, inside: np.ndarray, model: Model, statement: Statement, seed: int
+    simulated: Callable[[int, int], Trials], inside: np.ndarray, model: Model, statement: Statement
 ) -> np.ndarray:
     """One value for one truth; some thousand where it varies."""
     if np.ptp(inside) == 0:
         return inside[:1]
-    found = screened(cell.trials(source, n=1024, first=0, random_seed=seed), model, statement)
+    found = screened(simulated(1024, 0), model, statement)
     return inside if found is None else found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -25,8 +26,9 @@ from progression.schedule import Schedule, named, schedule
 from progression.stated_truth import truth_of_trials
 from progression.trial_course import Course, happened
 from progression.trials import Origin, Trials
+from progression.truths import Truth
 
-__all__ = ["assembled", "check_range", "outlined", "simulate"]
+__all__ = ["Simulator", "assembled", "check_range", "outlined", "simulate", "simulator"]
 
 
 def simulate(
@@ -71,38 +73,54 @@ def simulate(
     `pm.do` fixes the population parameters; the program then draws subjects, scores and times of events. What happens to a trial
     is done by one step: `progression.trial_course.happened`.
     """
+    check_range(n, first, random_seed)
+    return simulator(
+        design, model, truth=truth, fixed=fixed, random_seed=random_seed, options=options, outcomes=outcomes
+    ).trials(n, first)
+
+
+@dataclass(frozen=True, eq=False)
+class Simulator:
+    """What trials of one design under one truth are drawn with: its program compiled, its truth read. Made by `simulator`."""
+
+    design: Design
+    made: Generator
+    plan: Schedule
+    truth: Truth
+    options: Mapping[str, Any]
+    random_seed: int
+
+    def trials(self, n: int, first: int = 0) -> Trials:
+        """Trials `first` to below ``first + n``."""
+        made, courses, values = self.made, [], []
+        for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
+            values.append(self.truth.block(self.random_seed, block))
+            courses.append(_block(made, self.design, self.plan, values[-1], self.random_seed, block))
+        kept = slice(first % BLOCK, first % BLOCK + n)
+        labels = {dim: made.encoded.coords[dim] for own in made.dims.values() for dim in own}
+        drawn = xr.Dataset({name: (("data_set", *own), np.concatenate([one[name] for one in values])[kept]) for name, own in made.dims.items()},
+                           coords=labels)  # fmt: skip
+        facts = Facts(cohort=self.plan.program, data=made.encoded.groups()["constant_data"], options=self.options)
+        return assembled(self.design, self.plan, courses, kept, first=first, random_seed=self.random_seed,
+                         origin=Origin(made.model, drawn, facts))  # fmt: skip
+
+
+def simulator(
+    design: Design, model: str | Model, *, truth: Mapping[str, Any] | Fit, fixed: Mapping[str, Any] | None = None,
+    random_seed: int = 1, options: Mapping[str, Any] | None = None, outcomes: Outcome | Sequence[Outcome] | None = None,
+) -> Simulator:  # fmt: skip
+    """Compile the program and read the truth once, for many calls; parameters and errors as those of `simulate`."""
     chosen = resolve(model)
     if not isinstance(design, Design):
-        raise SettingError(
-            [
-                setting_fault(
-                    "design",
-                    type(design).__name__,
-                    "is not a Design",
-                    "make one: pg.Design(arms=..., visits_weeks=...)",
-                )
-            ]
-        )
-    check_range(n, first, random_seed)
+        raise SettingError([setting_fault("design", type(design).__name__, "is not a Design",
+                                          "make one: pg.Design(arms=..., visits_weeks=...)")])  # fmt: skip
     listed = (outcomes,) if isinstance(outcomes, Outcome) else tuple(outcomes or chosen.outcomes)
     used = chosen.with_options(options)
     made, plan = _prepared(chosen, design, listed, tuple(sorted(used.items(), key=str)), int(random_seed))
-    plan = named(plan, design)  # a name is no part of a design: the program may have been made for another one's
     check_suits(design, chosen, made)
-    layout = _layout(made, design, plan)
-    parameters = truth_of_trials(chosen, layout, truth, fixed)
-    courses, values = [], []
-    for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
-        values.append(parameters.block(int(random_seed), block))
-        courses.append(_block(made, design, plan, values[-1], int(random_seed), block))
-    kept = slice(first - first // BLOCK * BLOCK, first - first // BLOCK * BLOCK + n)
-    labels = {dim: made.encoded.coords[dim] for own in made.dims.values() for dim in own}
-    drawn = xr.Dataset({name: (("data_set", *own), np.concatenate([one[name] for one in values])[kept]) for name, own in made.dims.items()},
-                       coords=labels)  # fmt: skip
-    facts = Facts(cohort=plan.program, data=made.encoded.groups()["constant_data"], options=used)
-    return assembled(
-        design, plan, courses, kept, first=first, random_seed=int(random_seed), origin=Origin(chosen, drawn, facts)
-    )
+    plan = named(plan, design)  # a name is no part of a design: the program may have been made for another one's
+    read = truth_of_trials(chosen, _layout(made, design, plan), truth, fixed)
+    return Simulator(design, made, plan, read, used, int(random_seed))
 
 
 def outlined(design: Design, *, random_seed: int) -> Trials:

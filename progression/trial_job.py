@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from progression.modeling import Model
 from progression.outcomes import Outcome
 from progression.registry import models
 from progression.resampling import Patients, resample
-from progression.simulating import simulate
+from progression.simulating import simulator
 from progression.trials import Trials
 
 __all__ = ["Cell", "Source", "TrialJob", "described"]
@@ -69,14 +70,24 @@ class Cell:
     fixed: Mapping[str, Any] | None = None
     recipe: int = 0
 
-    def trials(self, source: Source, *, n: int, first: int, random_seed: int) -> Trials:
-        """Some of its trials."""
+    def simulated(self, source: Source, random_seed: int) -> Callable[[int, int], Trials]:
+        """What draws its trials, given how many and the number of the first: made once, for many calls."""
         if isinstance(self.from_what, Patients):
-            return resample(
-                self.from_what.cohort, self.of, n=n, first=first, random_seed=random_seed, **self.from_what.settings()
-            )
-        return simulate(self.of, source.model, truth=self.from_what, fixed=self.fixed, n=n, first=first, random_seed=random_seed,
-                        options=source.options, outcomes=source.outcomes)  # fmt: skip
+            return partial(_resampled, self.from_what, self.of, random_seed)
+        return simulator(self.of, source.model, truth=self.from_what, fixed=self.fixed, random_seed=random_seed, options=source.options,
+                         outcomes=source.outcomes).trials  # fmt: skip
+
+
+def _resampled(patients: Patients, design: Design, random_seed: int, n: int, first: int) -> Trials:
+    return resample(patients.cohort, design, n=n, first=first, random_seed=random_seed, **patients.settings())
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a worker keeps: a simulator for each cell, and a fitter for each recipe."""
+
+    simulated: tuple[Callable[[int, int], Trials], ...]
+    fitters: tuple[Fitter, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,20 +137,22 @@ class TrialJob:
             "at": dict(self.at), "analysis": {key: described(value) for key, value in self.said.items()},
         }  # fmt: skip
 
-    def prepare(self) -> list[Fitter]:
-        """Compile each program of an analysis."""
-        return [recipe.ready(first) for recipe, first in zip(self.recipes, self.firsts, strict=True)]
+    def prepare(self) -> Prepared:
+        """Compile each program, of the simulations and of the analyses."""
+        simulated = tuple(cell.simulated(self.source, self.random_seed) for cell in self.cells)
+        return Prepared(
+            simulated, tuple(recipe.ready(first) for recipe, first in zip(self.recipes, self.firsts, strict=True))
+        )
 
-    def run(
-        self, prepared: list[Fitter], indices: Sequence[int], seeds: Sequence[np.random.SeedSequence]
-    ) -> pd.DataFrame:
+    def run(self, prepared: Prepared, indices: Sequence[int], seeds: Sequence[np.random.SeedSequence]) -> pd.DataFrame:
         """Analyse the trials of these numbers: one row a trial, cell and analysis."""
         found = []
-        for number, cell in enumerate(self.cells):
-            trials = cell.trials(self.source, n=len(indices), first=indices[0], random_seed=self.random_seed)
-            truths = self._truths(trials, prepared[cell.recipe].recipe)
+        for number, (cell, simulated) in enumerate(zip(self.cells, prepared.simulated, strict=True)):
+            fitter, trials = prepared.fitters[cell.recipe], simulated(len(indices), indices[0])
+            truths = {f"true_{i}": true_values(trials, name, labels, self.at, fitter.recipe)
+                      for i, (name, labels) in enumerate(self.quantities)}  # fmt: skip
             for look, when in enumerate((*cell.of.looks, None)):
-                table = self._analysed(trials, when, prepared[cell.recipe], [child(seed, look) for seed in seeds])
+                table = self._analysed(trials, when, fitter, [child(seed, look) for seed in seeds])
                 table.insert(0, "look", np.int16(look))
                 table.insert(0, "cell", np.int16(number))
                 table.insert(0, "replicate", list(indices))
@@ -167,10 +180,6 @@ class TrialJob:
         for i, one in enumerate(self.statements):
             made[f"p_{i}"] = one.holds(chosen(draws, one.estimand, one.labels, recipe)).mean(axis=1)
         return pd.DataFrame(made)
-
-    def _truths(self, trials: Trials, recipe: Recipe) -> dict[str, np.ndarray]:
-        return {f"true_{i}": true_values(trials, name, labels, self.at, recipe)
-                for i, (name, labels) in enumerate(self.quantities)}  # fmt: skip
 
 
 def chosen(draws: xr.Dataset, name: str, labels: Sequence[tuple[str, Any]], recipe: Recipe) -> np.ndarray:

@@ -216,7 +216,9 @@ def test_a_data_set_gives_the_same_whichever_others_are_fitted_with_it(values, d
     seeds = [np.random.SeedSequence(1, spawn_key=(i,)) for i in range(6)]
 
     def fitted(which):
-        return ready.fit({block: value[which] for block, value in rows.items()}, [seeds[i] for i in which])[0].to_array()
+        return ready.fit({block: value[which] for block, value in rows.items()}, [seeds[i] for i in which])[
+            0
+        ].to_array()
 
     together = fitted(range(6))
     for which in ([3], [4, 1], [5, 0, 2]):
