@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from progression.resampling import resample as resample
     from progression.rules import Rule as Rule
     from progression.simulating import simulate as simulate
+    from progression.sizing import SampleSize as SampleSize
+    from progression.sizing import find_n as find_n
     from progression.store import StoreError as StoreError
     from progression.summary_arm import SummaryArm as SummaryArm
     from progression.sweeps import Sweep as Sweep
@@ -104,6 +106,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "resampling": ["Patients", "resample"],
         "rules": ["Rule"],
         "simulating": ["simulate"],
+        "sizing": ["SampleSize", "find_n"],
         "store": ["StoreError"],
         "summary_arm": ["SummaryArm"],
         "sweeps": ["Sweep", "drift_sweep"],
