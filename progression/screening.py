@@ -9,7 +9,7 @@ import xarray as xr
 
 from progression.decisions import Statement
 from progression.modeling import Model
-from progression.registry import models, screens
+from progression.registry import screens, shelved
 from progression.trials import Trials
 
 __all__ = ["screened"]
@@ -33,8 +33,7 @@ def screened(trials: Trials, model: Model, statement: Statement) -> np.ndarray |
     Drop-out, deaths, missed visits, looks and the prior are left out, as are historical controls: a design that has them has no closed form.
     """
     design = trials.design
-    known = model.name in models() and models()[model.name] is model
-    if not known or model.name not in screens() or trials.origin is None or trials.origin.model is not model:
+    if not shelved(model) or model.name not in screens() or trials.origin is None or trials.origin.model is not model:
         return None
     if design.historical is not None or len(design.arms) < 2:
         return None
