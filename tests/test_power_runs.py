@@ -6,7 +6,6 @@ import shutil
 import warnings
 from dataclasses import replace
 
-import joblib
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -59,13 +58,10 @@ def copied(folder, tmp_path):
     return shutil.copytree(folder, tmp_path / "run")
 
 
-def test_workers(undisturbed):
-    same(go(cores=2), undisturbed)
-
-
-def test_four_workers_finish_in_another_order(undisturbed):
-    with joblib.parallel_config(backend="multiprocessing", n_jobs=4):
-        same(go(chunk=8), undisturbed)
+@pytest.mark.parametrize(("cores", "chunk"), [(2, 8), (4, 6)])
+def test_workers(undisturbed, cores, chunk):
+    """They finish in any order, and each prepares its programs anew."""
+    same(go(cores=cores, chunk=chunk), undisturbed)
 
 
 def test_pieces_of_another_size(undisturbed):
@@ -135,16 +131,16 @@ SCORE = pg.Outcome("alsfrsr", unit="points", lower=0, upper=48, higher_is_better
 def levels(shift=0.0):
     """A user's own model: mean of all scores, the treated higher."""
 
-    @pg.model(observes={"score": SCORE}, priors={"mean": pg.Prior("Normal", mu=30, sigma=20), "effect": pg.Prior("Normal", mu=0, sigma=5)},
-              reference="none", engine="marginal",
+    @pg.model(observes={"score": SCORE}, reference="none", engine="marginal",
+              priors={"mean": pg.Prior("Normal", mu=30, sigma=20), "effect": pg.Prior("Normal", mu=0, sigma=5),
+                      "spread": pg.Prior("HalfNormal", sigma=5)},
               estimands=[pg.Estimand("difference", lambda posterior, facts: posterior["effect"] + shift, over=("active_arm",), requires="control",
                                      label="difference", unit="points", scale="difference", reference="control arm", null=0.0, benefit="higher",
                                      population="population-averaged", inverse=lambda value, parameters: {"effect": value - shift})])  # fmt: skip
     def my_levels(data, prior):
         treated = (data.on_arm * prior("effect", dims="active_arm")).sum(axis=-1)
-        pm.Normal(
-            "score", prior("mean") + treated[data.score.subject], 2.0, observed=data.score.value, dims="score_row"
-        )
+        level = pm.Normal("level", prior("mean") + treated, prior("spread"), dims="subject")
+        pm.Normal("score", level[data.score.subject], 2.0, observed=data.score.value, dims="score_row")
 
     return my_levels
 
@@ -153,7 +149,7 @@ def test_a_model_that_was_registered_here_reaches_every_worker(own_registry, tmp
     """Workers know the shelves only: its name says nothing to them, and content, not name, is what the run is of."""
     pg.register(levels())
     plain = pg.Design(arms={"control": 6, "treated": 6}, visits_months=[0, 3])
-    how = {"design": plain, "model": "my_levels", "rule": pg.Rule("difference", ">", 0, probability=0.9), "base": {"mean": 30},
+    how = {"design": plain, "model": "my_levels", "rule": pg.Rule("difference", ">", 0, probability=0.9), "base": {"mean": 30, "spread": 2},
            "truths": [{"difference": 1}], "n_trials": 8, "chunk": 4}  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
