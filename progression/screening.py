@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from progression.components import component
 from progression.decisions import Statement
 from progression.modeling import Model
 from progression.registry import screens, shelved
@@ -14,6 +15,7 @@ from progression.trials import Trials
 
 __all__ = ["screened"]
 
+_NOUGHT = 1e-6  # standard errors: rounding at the limit of a statement
 _NEAR = 0.5  # months: how far a visit may lie from the one that is named
 
 
@@ -50,7 +52,17 @@ def screened(trials: Trials, model: Model, statement: Statement) -> np.ndarray |
                                       parameters)  # fmt: skip
     except KeyError:  # a parameter that has several entries here, such as one for each visit
         return None
-    return above if above is None or statement.comparison[0] == ">" else -above
+    if above is None:
+        return None
+    inside: np.ndarray = above if statement.comparison[0] == ">" else -above
+    return None if _contradicted(inside, trials, statement) else inside
+
+
+def _contradicted(inside: np.ndarray, trials: Trials, statement: Statement) -> bool:
+    """Whether a form says of some truth the reverse of what is so: one of a ratio of declines, say, where scores rise."""
+    true = component(trials.true_value(statement.estimand), dict(statement.labels), name=statement.estimand).to_numpy()
+    wrong = np.where(statement.is_true(true), inside < -_NOUGHT, inside > _NOUGHT)
+    return bool(wrong.any())
 
 
 def _by_name(

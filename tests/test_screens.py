@@ -143,6 +143,12 @@ def test_none_where_there_is_none():
     assert inside("als_slope", SLOPES, pg.Rule("change_difference", ">", 0, probability=0.9)) is None
     made = trials("als_slope", SLOPES)
     assert screened(made, pg.models()["als_shared"], Statement.of(rule)) is None  # analysed by another model
+    rising = {
+        **SLOPES,
+        "mean_slope": 1.0,
+    }  # the form of the ratio is that of declines; that of the difference holds either way
+    assert inside("als_slope", rising, pg.Rule("slope_ratio", "<", 1, probability=0.9)) is None
+    assert inside("als_slope", rising, rule)[0] == inside("als_slope", SLOPES, rule)[0]
     assert set(screens()) == {"als_slope", "als_shared", "sle_crp"} and all(
         shelved(pg.models()[one]) for one in screens()
     )
