@@ -92,7 +92,7 @@ def test_two_arms_borrow_more_or_less():
 
 def test_deaths_end_patients_and_are_known_at_looks():
     design = pg.Design(
-        arms={"control": 25, "treated": 25}, visits_months=MONTHS, accrual_months=3, looks=(Look(5, futility=0.1),)
+        arms={"control": 25, "treated": 25}, visits_months=MONTHS, accrual_months=9, looks=(Look(6, futility=0.1),)
     )
     oc = pg.power(design, "als_shared", pg.Rule("drr", "<", 1, probability=0.9), base=RATES | {"hazard": 0.05},
                   truths=[{"drr": 0.6}], n_trials=32, **QUIET)  # fmt: skip
