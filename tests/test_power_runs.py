@@ -60,12 +60,8 @@ def copied(folder, tmp_path):
 
 @pytest.mark.parametrize(("cores", "chunk"), [(2, 8), (4, 6)])
 def test_workers(undisturbed, cores, chunk):
-    """They finish in any order, and each prepares its programs anew."""
+    """They finish in any order, and each prepares its programs anew; nor does it matter in what pieces."""
     same(go(cores=cores, chunk=chunk), undisturbed)
-
-
-def test_pieces_of_another_size(undisturbed):
-    same(go(chunk=5), undisturbed)
 
 
 def test_grown_from_a_folder(undisturbed, copied):
@@ -95,21 +91,15 @@ def test_a_damaged_chunk_is_run_again(undisturbed, copied, harm):
 
 OTHER = {
     "truth": {"truths": [{"slope_effect": 0}, {"slope_effect": 0.400000001}]},
-    "base": {"base": {**TRUTH, "sd_slope": 0.7}},
     "rule": {"rule": pg.Rule("slope_difference", ">", 1e-7, probability=0.95)},
     "design": {"design": replace(DESIGN, dropout_per_month=0.02)},
-    "look": {"design": replace(DESIGN, looks=[Look(5, futility=0.06)])},
     "prior": {"priors": {"slope_effect": pg.Prior("Normal", mu=0, sigma=0.4)}},
     "options": {"options": {"baseline": "common"}},
     "draws": {"draws": 201},
-    "interval": {"interval": 0.9},
-    "engine": {"engine": "marginal"},
-    "fallback": {"fallback": True},
     "simulated by": {"simulated_by": "als_shared", "base": {"mean_level": 38, "sd_level": 5, "mean_rate": 1, "sd_rate": 0.7, "sd_residual": 1.5, "hazard": 0.01},
                      "truths": [{"drr": 1}, {"drr": 0.7}]},
     "simulation outcomes": {"simulation_outcomes": pg.Outcome("alsfrsr", unit="points", lower=0, upper=40)},
     "seed": {"random_seed": 4},
-    "chunk": {"chunk": 9},
 }  # fmt: skip
 
 
