@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from progression.contrasts import contrast
 from progression.decisions import Statement, statements
 from progression.descriptions import described
 from progression.design import Design
+from progression.estimands import Estimand
 from progression.faults import Fault, SettingError, check_count, check_probability, collected, setting_fault
 from progression.fitted import Fit
 from progression.fitters import Recipe, recipe
@@ -31,6 +33,7 @@ from progression.screening import screened
 from progression.trial_job import Cell, Source, TrialJob
 from progression.trials import Trials
 from progression.truth_labels import labelled
+from progression.truths import inverted
 
 __all__ = ["Truth", "assurance", "power"]
 
@@ -223,7 +226,7 @@ def assurance(
                                           "give a pilot's fit, or parameters of which some are priors")])  # fmt: skip
     if isinstance(prior, Fit):
         found = power(design, model, rule, truths={"posterior of the pilot": dict(fixed or {})}, base=prior, **settings)
-        return replace(found, notes=(*found.notes, *_weak(prior, found.rules)))
+        return replace(found, notes=(*found.notes, *_weak(prior, found.rules, fixed or {})))
     if fixed:
         raise SettingError([setting_fault("fixed", ", ".join(map(str, fixed)), "replaces draws of a fit, and the prior is no fit", "put them into prior=")])  # fmt: skip
     return power(design, model, rule, truths={"design prior": dict(prior)}, **settings)
@@ -275,15 +278,22 @@ def _notes(designs: Mapping[str, Design], named: Mapping[str, Any], screens: Map
     return tuple(notes)
 
 
-def _weak(fit: Fit, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """What the pilot did not learn of the rule's estimand."""
-    names = [
-        name
-        for name in dict.fromkeys(one.estimand for one in rules)
-        if any(name == one.name for one in fit.model.estimands)
-    ]
-    answerable = [name for name in names if fit.model.estimand(name).refusal(fit.cohort) is None]
+def _weak(fit: Fit, rules: Sequence[Rule], fixed: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the pilot did not learn of the rules' estimands, those left out that are not drawn from it."""
+    inverses = {one.name: _sets(one) for one in fit.model.estimands if one.inverse is not None}
+    stated = {*fixed, *(parameter for name in fixed for parameter in inverses.get(name, ()))}
+    known = {one.name: one for one in fit.model.estimands}
+    drawn = [name for name in dict.fromkeys(one.estimand for one in rules)
+             if name in known and name not in stated and not (inverses.get(name) and inverses[name] <= stated)]  # fmt: skip
+    answerable = [name for name in drawn if known[name].refusal(fit.cohort) is None]
     if not answerable:
         return ()
-    known = contrast(fit, answerable).against_prior()
-    return tuple(f"the pilot: {text}" for text in prior_warnings(known))
+    return tuple(f"the pilot: {text}" for text in prior_warnings(contrast(fit, answerable).against_prior()))
+
+
+def _sets(estimand: Estimand) -> set[str]:
+    """Parameters that say what an estimand is."""
+    try:
+        return set(inverted(estimand, 1.0, defaultdict(lambda: 1.0), {}))
+    except Exception:  # whatever somebody's inverse makes of ones: the run is done, and a note is not worth it
+        return set()

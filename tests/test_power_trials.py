@@ -212,6 +212,11 @@ def test_a_pilot_and_a_stated_effect(pilot):
     """Its patients, another effect: the truth of the rule is then one, and power is what it is."""
     oc = pg.assurance(DESIGN, "als_slope", RULE, prior=pilot, fixed={"slope_effect": 0.3}, n_trials=8, **QUIET)
     assert oc.table["what"].tolist() == ["power"] and (oc.estimates()["true"] == 0.3).all()
+    assert not any(note.startswith("the pilot:") for note in oc.notes)  # nothing of the effect is drawn from it
+    ratio = pg.assurance(DESIGN, "als_slope", RULE, prior=pilot, fixed={"slope_ratio": 0.7}, n_trials=8, **QUIET)
+    assert ratio.table["what"].tolist() == ["assurance"] and not any(
+        note.startswith("the pilot:") for note in ratio.notes
+    )
     beside = pg.power(
         DESIGN, "als_slope", RULE, base=pilot, truths=[{"slope_effect": 0}, {"slope_effect": 0.3}], n_trials=8, **QUIET
     )
