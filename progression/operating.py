@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from progression.characteristics import OperatingCharacteristics
-from progression.contrasts import contrast
 from progression.decisions import Statement, statements
 from progression.descriptions import described
 from progression.design import Design
-from progression.estimands import Estimand
 from progression.faults import Fault, SettingError, check_count, check_probability, collected, setting_fault
 from progression.fitted import Fit
 from progression.fitters import Recipe, recipe
 from progression.generator import BLOCK
-from progression.learning import prior_warnings
 from progression.modeling import Model, SupportsPyMC
 from progression.outcomes import Outcome
 from progression.registry import resolve, shelved
@@ -31,9 +27,9 @@ from progression.run_identity import run_seed
 from progression.runs import check_run, run
 from progression.screening import screened
 from progression.trial_job import Cell, Source, TrialJob
+from progression.trial_notes import pilot_notes, run_notes
 from progression.trials import Trials
 from progression.truth_labels import labelled
-from progression.truths import inverted
 
 __all__ = ["Truth", "assurance", "power"]
 
@@ -190,7 +186,7 @@ def power(
         **at,
     }
     return OperatingCharacteristics(rules, designs, tuple((one.design, one.truth) for one in cells), made, quantities, screens, records, settings,
-                                    notes=_notes(designs, named, screens))  # fmt: skip
+                                    notes=run_notes(designs, named, screens))  # fmt: skip
 
 
 def assurance(
@@ -226,7 +222,7 @@ def assurance(
                                           "give a pilot's fit, or parameters of which some are priors")])  # fmt: skip
     if isinstance(prior, Fit):
         found = power(design, model, rule, truths={"posterior of the pilot": dict(fixed or {})}, base=prior, **settings)
-        return replace(found, notes=(*found.notes, *_weak(prior, found.rules, fixed or {})))
+        return replace(found, notes=(*found.notes, *pilot_notes(prior, found.rules, fixed or {})))
     if fixed:
         raise SettingError([setting_fault("fixed", ", ".join(map(str, fixed)), "replaces draws of a fit, and the prior is no fit", "put them into prior=")])  # fmt: skip
     return power(design, model, rule, truths={"design prior": dict(prior)}, **settings)
@@ -259,41 +255,3 @@ def _enough(
         return inside[:1]
     found = screened(simulated(1024, 0), model, statement)
     return inside if found is None else found
-
-
-def _notes(designs: Mapping[str, Design], named: Mapping[str, Any], screens: Mapping[Any, Any]) -> tuple[str, ...]:
-    notes = []
-    if screens:
-        notes.append(
-            "closed form: two normal means of all patients at all visits, a wide prior; without drop-out, deaths and looks"
-        )
-    if any(isinstance(one.historical, Mapping) for one in designs.values()) and not any(
-        "drift" in str(truth) for truth in named.values()
-    ):
-        notes.append("historical controls are simulated without drift: give drift= in the truth to see what it does")
-    if any(isinstance(truth, Patients) for truth, _ in named.values()):
-        notes.append(
-            "trials are drawn from real patients: their true value is not known, so that bias and coverage are not given"
-        )
-    return tuple(notes)
-
-
-def _weak(fit: Fit, rules: Sequence[Rule], fixed: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the pilot did not learn of the rules' estimands, those left out that are not drawn from it."""
-    inverses = {one.name: _sets(one) for one in fit.model.estimands if one.inverse is not None}
-    stated = {*fixed, *(parameter for name in fixed for parameter in inverses.get(name, ()))}
-    known = {one.name: one for one in fit.model.estimands}
-    drawn = [name for name in dict.fromkeys(one.estimand for one in rules)
-             if name in known and name not in stated and not (inverses.get(name) and inverses[name] <= stated)]  # fmt: skip
-    answerable = [name for name in drawn if known[name].refusal(fit.cohort) is None]
-    if not answerable:
-        return ()
-    return tuple(f"the pilot: {text}" for text in prior_warnings(contrast(fit, answerable).against_prior()))
-
-
-def _sets(estimand: Estimand) -> set[str]:
-    """Parameters that say what an estimand is."""
-    try:
-        return set(inverted(estimand, 1.0, defaultdict(lambda: 1.0), {}))
-    except Exception:  # whatever somebody's inverse makes of ones: the run is done, and a note is not worth it
-        return set()
