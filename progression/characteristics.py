@@ -20,6 +20,7 @@ from progression.runs import Records
 __all__ = ["OperatingCharacteristics", "wilson"]
 
 _INDEX = ["design", "truth", "rule"]
+_HIGHEST = 1 - 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +75,11 @@ class OperatingCharacteristics:
 
     @cached_property
     def by_look(self) -> pd.DataFrame:
-        """One row a design, truth, rule and analysis: share of trials stopped there, for what, and when on average."""
+        """One row a design, truth, rule and analysis.
+
+        Columns: ``month`` and ``patients`` at it, on average over all trials; shares of trials that it ``decided``, for ``success``, for
+        ``futility``; ``final``: whether it is the end, where what it decided and is no success is a failure.
+        """
         rows = []
         for number, (design, truth) in enumerate(self.cells):
             for index, rule in enumerate(self.rules):
@@ -86,7 +91,7 @@ class OperatingCharacteristics:
                 for look in range(month.shape[1]):
                     here = ended.at == look
                     rows.append({"design": design, "truth": truth, "rule": repr(rule), "look": look + 1,
-                                 "month": month[:, look].mean(), "patients": enrolled[:, look].mean(),
+                                 "month": month[:, look].mean(), "patients": enrolled[:, look].mean(), "decided": here.mean(),
                                  "success": (here & ended.success).mean(), "futility": (here & (ended.early == "futility")).mean(),
                                  "final": look == month.shape[1] - 1})  # fmt: skip
         return pd.DataFrame(rows).set_index([*_INDEX, "look"])
@@ -105,10 +110,16 @@ class OperatingCharacteristics:
         design, truth : str, optional
             Which cells; all where omitted.
         rule : int
+
+        Raises
+        ------
+        SettingError
+            Where no cell has these labels.
         """
-        return pd.concat(
-            [one.assign(design=labels[0], truth=labels[1]) for labels, one in self._cells_of(design, truth, rule)]
-        )
+        found = [one.assign(design=labels[0], truth=labels[1]) for labels, one in self._cells_of(design, truth, rule)]
+        if not found:
+            raise SettingError([setting_fault(None, f"{design}, {truth}", "is no cell of this run", f"there are {'; '.join(map(', '.join, self.cells))}")])  # fmt: skip
+        return pd.concat(found, ignore_index=True)
 
     def with_rule(self, *rules: Rule) -> OperatingCharacteristics:
         """The same trials judged by rules of other thresholds: nothing is fitted again.
@@ -142,30 +153,33 @@ class OperatingCharacteristics:
         Raises
         ------
         SettingError
-            Where no cell's truth makes the statement false, or looks that stop for success exceed the error by themselves.
+            Where no cell's truth makes the statement false, looks that stop for success exceed the error by themselves, or too few draws
+        tell probabilities near 1 apart.
         """
         check_probability("type_i_error", type_i_error)
         one, thresholds = self.rules[rule], []
         for number in range(len(self.cells)):
-            held = Statement.of(one).holds(self._column(number, f"true_{self._quantity(one)}"))
-            if held.any() or not np.isfinite(self._column(number, f"true_{self._quantity(one)}")).all():
+            true = self._column(number, f"true_{self._quantity(one)}")
+            if not np.isfinite(true).all() or Statement.of(one).is_true(true).any():
                 continue
             ended = self.ended(number, rule)
-            final = self._wide(number, f"p_{self.statements.index(Statement.of(one))}")[:, -1]
-            early = ended.early != ""
-            room = int(np.floor(type_i_error * len(final))) - int((ended.early == "success").sum())
-            left = np.sort(final[~early])[::-1]
+            final = self._column(number, f"p_{self.statements.index(Statement.of(one))}")
+            room = int(np.floor(type_i_error * len(final) + 1e-9)) - int((ended.early == "success").sum())
+            left = np.sort(final[ended.early == ""])[::-1]
             if room < 0:
                 raise SettingError([setting_fault("type_i_error", type_i_error, "is exceeded by the looks that stop for success, whatever the end says",
                                                   "ask more of them")])  # fmt: skip
             thresholds.append(float(left[room]) if room < len(left) else 0.0)
+            if thresholds[-1] > _HIGHEST:
+                raise SettingError([setting_fault("type_i_error", type_i_error, "is exceeded by trials whose every draw is inside the statement: no threshold parts them",
+                                                  "take more draws")])  # fmt: skip
         if not thresholds:
             raise SettingError([setting_fault("rule", repr(one), "is a type I error under no truth of this run", "run it under a truth of no effect")])  # fmt: skip
         return Rule(
             one.estimand,
             one.comparison,
             one.value,
-            probability=min(max(max(thresholds), 1e-6), 1 - 1e-6),
+            probability=max(*thresholds, 1 - _HIGHEST),
             **dict(one.labels),
         )
 
@@ -223,9 +237,10 @@ class OperatingCharacteristics:
                                "lower": low, "upper": high, "closed_form": self._screened(design, truth, rule)}  # fmt: skip
         true = one["true"].to_numpy()
         known = bool(np.isfinite(true).all())
-        held = statement.holds(true) if known else np.zeros(n, bool)
+        held = statement.is_true(true) if known else np.zeros(n, bool)
         if known:
-            row["what"] = {0.0: "type I error", 1.0: "power"}.get(float(held.mean()), "assurance")
+            varies = not np.allclose(true, true[0], rtol=1e-7, atol=1e-7)
+            row["what"] = "assurance" if varies else "power" if held[0] else "type I error"
         off, cover = one["estimate"] - true, ((one["lower"] <= true) & (true <= one["upper"])).to_numpy()
         row |= {"true": true.mean(), "estimate": one["estimate"].mean(), "bias": off.mean(), "bias_se": _se(off),
                 "coverage": cover.mean() if known else np.nan, "coverage_se": _se(cover) if known else np.nan,

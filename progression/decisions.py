@@ -14,6 +14,8 @@ from progression.rules import OPERATORS, Rule
 
 __all__ = ["Statement", "Stopped", "statements", "stopped"]
 
+_SAME = 1e-7
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -33,6 +35,10 @@ class Statement:
         """Whether it is true of each value."""
         found: np.ndarray = OPERATORS[self.comparison](values, self.value)
         return found
+
+    def is_true(self, truth: np.ndarray) -> np.ndarray:
+        """Whether it is true of each true value; one that lies at the limit but for rounding, or for the error of an inverse, is at it."""
+        return self.holds(np.where(np.isclose(truth, self.value, rtol=_SAME, atol=_SAME), self.value, truth))
 
     def __repr__(self) -> str:
         which = "".join(f", {key} {value}" for key, value in self.labels)

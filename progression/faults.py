@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -18,6 +19,7 @@ __all__ = [
     "SettingError",
     "TableName",
     "check_probability",
+    "collected",
     "setting_fault",
     "suggest",
 ]
@@ -122,6 +124,16 @@ class SettingError(InputError):
 def setting_fault(name: str | None, value: object, what: str, remedy: str) -> Fault:
     """Make the fault of a setting: its name, its value, what is wrong with it and what to do."""
     return Fault(what=what, remedy=remedy, value=value, column=name, table="setting")
+
+
+@contextmanager
+def collected(faults: list[Fault]) -> Iterator[None]:
+    """Put the faults of a SettingError raised inside into a list, those that are not there yet, so that all checks are made."""
+    try:
+        yield
+    except SettingError as error:
+        known = {str(one) for one in faults}
+        faults += [one for one in error.faults if str(one) not in known]
 
 
 def check_probability(name: str, value: float) -> None:

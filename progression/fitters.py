@@ -27,7 +27,7 @@ from progression.fitting import check_settings, choose_engine
 from progression.gate import diagnose
 from progression.matching import off_scale
 from progression.modeling import Model, SupportsPyMC
-from progression.registry import models, resolve
+from progression.registry import resolve, shelved
 from progression.replicates import Replicates
 
 __all__ = ["Fitter", "Recipe", "recipe"]
@@ -43,7 +43,7 @@ class Recipe:
     Attributes
     ----------
     said : bytes
-        Model (by name where it is registered) and priors, pickled: equal bytes are the same program.
+        Model (by name where it is on a shelf: other processes know nothing of what was registered in this one) and priors, pickled: equal bytes are the same program.
     encoded : Encoded
         The design: every row a data set may have, unpadded.
     cohort : Cohort
@@ -153,8 +153,7 @@ def recipe(
             raise SettingError([setting_fault("borrowing", str(borrowing), "is for one fit at a time: each data set has a constant of its own",
                                               "give a number: pg.PowerPrior(0.5)")])  # fmt: skip
     encoded = encode(chosen, way.cohort, options=used_options, outcomes=outcomes).unpadded()
-    known = chosen.name in models() and models()[chosen.name] is chosen
-    said = cloudpickle.dumps((chosen.name if known else chosen, dict(way.priors)))
+    said = cloudpickle.dumps((chosen.name if shelved(chosen) else chosen, dict(way.priors)))
     same, same_priors = meant(said)
     built = build(same, encoded, same_priors)  # says in words what data the program lacks
     blind = tuple(block for block in encoded.blocks if not knows_of_censoring(built.used, block))

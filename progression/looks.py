@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from progression.faults import Fault, is_number, setting_fault
+from progression.faults import Fault, is_number, setting_fault, suggest
 from progression.rules import Rule
 
 __all__ = ["Look"]
@@ -86,6 +86,16 @@ def _rule_to_dict(rule: Rule) -> dict[str, Any]:
     """A rule as plain values."""
     return {"estimand": rule.estimand, "comparison": rule.comparison, "value": rule.value, "probability": rule.probability,
             **dict(rule.labels)}  # fmt: skip
+
+
+def estimand_faults(looks: Sequence[Look], model: str, names: Sequence[str]) -> Iterator[Fault]:
+    """Rules of looks on estimands that a model, given by its name and theirs, does not have."""
+    for i, look in enumerate(looks):
+        for side in ("success", "futility"):
+            rule = getattr(look, side)
+            if isinstance(rule, Rule) and rule.estimand not in names:
+                yield setting_fault(f"looks[{i}].{side}", rule.estimand, f"is no estimand of {model!r}{suggest(rule.estimand, names)}",
+                                    "rename it")  # fmt: skip
 
 
 def probability_faults(name: str, value: object, what: str) -> Iterator[Fault]:

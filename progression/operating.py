@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from progression.characteristics import OperatingCharacteristics
-from progression.contrasts import contrast
 from progression.decisions import Statement, statements
+from progression.descriptions import described
 from progression.design import Design
-from progression.faults import Fault, SettingError, check_count, check_probability, setting_fault, suggest
+from progression.faults import Fault, SettingError, check_count, check_probability, collected, setting_fault
 from progression.fitted import Fit
 from progression.fitters import Recipe, recipe
 from progression.generator import BLOCK
-from progression.learning import prior_warnings
 from progression.modeling import Model, SupportsPyMC
 from progression.outcomes import Outcome
-from progression.registry import resolve
+from progression.registry import resolve, shelved
 from progression.resampling import Patients
+from progression.rule_checks import check_components, check_rules, designs_of, rules_of
 from progression.rules import Rule
 from progression.run_identity import run_seed
-from progression.runs import run
+from progression.runs import check_run, run
 from progression.screening import screened
-from progression.trial_job import Cell, Source, TrialJob, chosen
+from progression.trial_job import Cell, Source, TrialJob
+from progression.trial_notes import pilot_notes, run_notes
 from progression.trials import Trials
 from progression.truth_labels import labelled
 
@@ -100,19 +100,34 @@ def power(
     --------
     >>> oc = pg.power(design, "als_shared", rule, base=pilot, truths=[{"drr": 1}, {"drr": 0.7}])  # doctest: +SKIP
     """
+    faults: list[Fault] = []
+    designs, rules, named = dict[str, Design](), tuple[Rule, ...](), dict[str, Any]()
+    with collected(faults):
+        designs = designs_of(design)
+    with collected(faults):
+        rules = rules_of(rule)
+    with collected(faults):
+        named = labelled(truths, base)
+    with collected(faults):
+        check_rules(rules, designs, resolve(model))
+    with collected(faults):
+        resolve(model if simulated_by is None else simulated_by)
+    with collected(faults):
+        check_count("n_trials", n_trials)
+    with collected(faults):
+        check_probability("interval", interval)
+    with collected(faults):
+        check_run(1, chunk, random_seed, cores)
+    if faults:
+        raise SettingError(faults)
     chosen_model = resolve(model)
-    designs, rules = _designs(design), _rules(rule)
-    named = labelled(truths, base)
-    check_count("n_trials", n_trials)
-    check_probability("interval", interval)
-    _check_rules(rules, designs, chosen_model)
     seed = run_seed(random_seed, path)
     given = chosen_model if simulated_by is None else resolve(simulated_by)
-    source = Source(given if isinstance(simulated_by, Model) or isinstance(model, Model) else given.name,
+    source = Source(given.name if shelved(given) else given,
                     simulation_options if simulated_by is not None or simulation_options is not None else _own(given, options),
                     simulation_outcomes)  # fmt: skip
     made = statements(rules, list(designs.values()))
-    quantities = tuple(dict.fromkeys((one.estimand, one.labels) for one in rules))
+    quantities = tuple(dict.fromkeys((one.estimand, one.labels) for one in made))
     analysis: dict[str, Any] = {
         "priors": priors,
         "outcomes": outcomes,
@@ -128,21 +143,25 @@ def power(
     seen: dict[tuple[str, str], int] = {}
     for label, one in designs.items():
         for name, (truth, fixed) in named.items():
-            cell = Cell(label, name, one, truth, fixed)
-            simulated = cell.simulated(source, seed)
-            trials = simulated(BLOCK, 0)
-            key = (trials.cohort.fingerprint, repr(one.borrowing))
-            if key not in seen:
-                seen[key] = len(recipes)
-                recipes.append(_recipe(model, trials, one, made, analysis, at, seed))
-                values = recipes[-1].values(replace(trials[:1], cohort=recipes[-1].cohort))
-                firsts.append({block: value[0] for block, value in values.items()})
-                _check_components(recipes[-1], made)
-            cells.append(replace(cell, recipe=seen[key]))
-            for statement in made:
-                inside = None if simulated_by is not None else screened(trials, chosen_model, statement)
-                if inside is not None:
-                    screens[label, name, statement] = _enough(simulated, inside, chosen_model, statement)
+            with collected(faults):
+                cell = Cell(label, name, one, truth, fixed)
+                simulated = cell.simulated(source, seed)
+                trials = simulated(BLOCK, 0)
+                key = (trials.cohort.fingerprint, repr(described(one.borrowing)))
+                if key not in seen:
+                    made_ready = _recipe(model, trials, one, made, analysis, at, seed)
+                    check_components(made_ready, made)
+                    seen[key] = len(recipes)
+                    recipes.append(made_ready)
+                    values = made_ready.values(replace(trials[:1], cohort=made_ready.cohort))
+                    firsts.append({block: value[0] for block, value in values.items()})
+                cells.append(replace(cell, recipe=seen[key]))
+                for statement in made if simulated_by is None else ():
+                    inside = screened(trials, chosen_model, statement)
+                    if inside is not None:
+                        screens[label, name, statement] = _enough(simulated, inside, chosen_model, statement)
+    if faults:
+        raise SettingError(faults)
     job = TrialJob(
         tuple(cells),
         source,
@@ -167,7 +186,7 @@ def power(
         **at,
     }
     return OperatingCharacteristics(rules, designs, tuple((one.design, one.truth) for one in cells), made, quantities, screens, records, settings,
-                                    notes=_notes(designs, named, screens))  # fmt: skip
+                                    notes=run_notes(designs, named, screens))  # fmt: skip
 
 
 def assurance(
@@ -198,51 +217,15 @@ def assurance(
     O'Hagan, Stevens and Campbell (2005), Pharmaceutical Statistics 4:187. A posterior of a few patients is mostly its prior: where that is so
     for the rule's estimand, the result says how much.
     """
-    truth: Any = prior if isinstance(prior, Fit) else dict(prior)
+    if not isinstance(prior, Fit | Mapping):
+        raise SettingError([setting_fault("prior", type(prior).__name__, "is neither a fit nor a mapping of parameters",
+                                          "give a pilot's fit, or parameters of which some are priors")])  # fmt: skip
     if isinstance(prior, Fit):
         found = power(design, model, rule, truths={"posterior of the pilot": dict(fixed or {})}, base=prior, **settings)
-        return replace(found, notes=(*found.notes, *_weak(prior, found.rules)))
+        return replace(found, notes=(*found.notes, *pilot_notes(prior, found.rules, fixed or {})))
     if fixed:
         raise SettingError([setting_fault("fixed", ", ".join(map(str, fixed)), "replaces draws of a fit, and the prior is no fit", "put them into prior=")])  # fmt: skip
-    return power(design, model, rule, truths={"design prior": truth}, **settings)
-
-
-def _designs(design: Any) -> dict[str, Design]:
-    if isinstance(design, Design):
-        return {design.name or "design": design}
-    if not isinstance(design, Mapping) or not design or not all(isinstance(one, Design) for one in design.values()):
-        raise SettingError([setting_fault("design", type(design).__name__, "is neither a Design nor a mapping of labels to designs",
-                                          "make one: pg.Design(arms=..., visits_weeks=...)")])  # fmt: skip
-    return {str(label): one for label, one in design.items()}
-
-
-def _rules(rule: Any) -> tuple[Rule, ...]:
-    rules = (
-        (rule,)
-        if isinstance(rule, Rule)
-        else tuple(rule)
-        if isinstance(rule, Sequence) and not isinstance(rule, str)
-        else ()
-    )
-    if not rules or not all(isinstance(one, Rule) for one in rules):
-        raise SettingError([setting_fault("rule", type(rule).__name__, "is neither a Rule nor a sequence of rules",
-                                          'make one: pg.Rule("slope_difference", ">", 0, probability=0.975)')])  # fmt: skip
-    return rules
-
-
-def _check_rules(rules: Sequence[Rule], designs: Mapping[str, Design], model: Model) -> None:
-    names = [one.name for one in model.estimands]
-    faults: list[Fault] = [setting_fault("rule", one.estimand, f"is no estimand of {model.name!r}{suggest(one.estimand, names)}", "rename it")
-                           for one in rules if one.estimand not in names]  # fmt: skip
-    for label, design in designs.items():
-        for i, look in enumerate(design.looks):
-            for side in ("success", "futility"):
-                one = getattr(look, side)
-                if isinstance(one, Rule) and one.estimand not in names:
-                    faults.append(setting_fault(f"looks[{i}].{side}", one.estimand, f"of {label!r} is no estimand of {model.name!r}"
-                                                f"{suggest(one.estimand, names)}", "rename it"))  # fmt: skip
-    if faults:
-        raise SettingError(faults)
+    return power(design, model, rule, truths={"design prior": dict(prior)}, **settings)
 
 
 def _own(model: Model, options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -264,23 +247,6 @@ def _recipe(
     )
 
 
-def _check_components(made: Recipe, wanted: Sequence[Statement]) -> None:
-    """Every statement names one component: said before anything is run."""
-    faults: list[Fault] = []
-    for one in wanted:
-        dims = [dim for dim in made.model.estimand(one.estimand).over if dim in made.encoded.coords]
-        labels = {dim: list(made.encoded.coords[dim]) for dim in dims}
-        blank = xr.DataArray(
-            np.zeros([1, 1, *map(len, labels.values())]), dims=["data_set", "draw", *dims], coords=labels
-        )
-        try:
-            chosen(xr.Dataset({one.estimand: blank}), one.estimand, one.labels, made)
-        except SettingError as error:
-            faults += error.faults
-    if faults:
-        raise SettingError(faults)
-
-
 def _enough(
     simulated: Callable[[int, int], Trials], inside: np.ndarray, model: Model, statement: Statement
 ) -> np.ndarray:
@@ -289,34 +255,3 @@ def _enough(
         return inside[:1]
     found = screened(simulated(1024, 0), model, statement)
     return inside if found is None else found
-
-
-def _notes(designs: Mapping[str, Design], named: Mapping[str, Any], screens: Mapping[Any, Any]) -> tuple[str, ...]:
-    notes = []
-    if screens:
-        notes.append(
-            "closed form: two normal means of all patients at all visits, a wide prior; without drop-out, deaths and looks"
-        )
-    if any(isinstance(one.historical, Mapping) for one in designs.values()) and not any(
-        "drift" in str(truth) for truth in named.values()
-    ):
-        notes.append("historical controls are simulated without drift: give drift= in the truth to see what it does")
-    if any(isinstance(truth, Patients) for truth, _ in named.values()):
-        notes.append(
-            "trials are drawn from real patients: their true value is not known, so that bias and coverage are not given"
-        )
-    return tuple(notes)
-
-
-def _weak(fit: Fit, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """What the pilot did not learn of the rule's estimand."""
-    names = [
-        name
-        for name in dict.fromkeys(one.estimand for one in rules)
-        if any(name == one.name for one in fit.model.estimands)
-    ]
-    answerable = [name for name in names if fit.model.estimand(name).refusal(fit.cohort) is None]
-    if not answerable:
-        return ()
-    known = contrast(fit, answerable).against_prior()
-    return tuple(f"the pilot: {text}" for text in prior_warnings(known))

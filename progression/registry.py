@@ -103,6 +103,11 @@ def resolve(model: str | Model) -> Model:
     return model if isinstance(model, Model) else models()[model]
 
 
+def shelved(model: Model) -> bool:
+    """Whether a model is that of an installed shelf, which every process finds by its name; one that was registered is in this one only."""
+    return _shelves().get(model.name) is model
+
+
 @cache
 def screens() -> dict[str, Screen]:
     """Closed forms of power by model, from the mapping ``SCREENS`` of the shelves that have one; see `progression_models.screens`."""

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from progression.chunks import REPLICATE, Chunk, Failure, RunError, stacked
-from progression.faults import SettingError, check_count, setting_fault
+from progression.faults import Fault, SettingError, check_count, collected, setting_fault
 from progression.jobs import Job, Piece, Task
 from progression.run_folder import InMemory, run_folder
 from progression.run_identity import as_json, run_seed, sha256
 from progression.run_progress import progress
 from progression.suspects import settled
 
-__all__ = ["Records", "run"]
+__all__ = ["Records", "check_run", "run"]
 
 _HOPELESS = 10
 
@@ -100,7 +100,7 @@ def run(
     RunError
         What the job returns makes no table, or the first replicates all failed.
     """
-    _check(n, chunk, random_seed, cores)
+    check_run(n, chunk, random_seed, cores)
     path = None if path is None else Path(path)
     identity = as_json({"job": job.identity(), "random_seed": run_seed(random_seed, path), "chunk": int(chunk)})
     task = Task(cloudpickle.dumps(job), identity["random_seed"], sha256(identity), os.getpid())
@@ -126,13 +126,18 @@ def run(
     return Records(stacked(tables), failed, int(n), resumed, identity, path)
 
 
-def _check(n: int, chunk: int, random_seed: int | None, cores: int | None) -> None:
-    check_count("n", n)
-    check_count("chunk", chunk)
+def check_run(n: int, chunk: int, random_seed: int | None, cores: int | None) -> None:
+    """Raise SettingError with every argument of `run` that cannot be meant."""
+    faults: list[Fault] = []
+    for name, value in (("n", n), ("chunk", chunk)):
+        with collected(faults):
+            check_count(name, value)
     if random_seed is not None and not _whole(random_seed, at_least=0):
-        raise SettingError([setting_fault("random_seed", random_seed, "is not a whole number of at least 0", "give one")])  # fmt: skip
+        faults.append(setting_fault("random_seed", random_seed, "is not a whole number of at least 0", "give one"))
     if cores is not None and (not _whole(cores) or cores == 0):
-        raise SettingError([setting_fault("cores", cores, "is not a number of workers", "give 1 or more, or -1 for all")])  # fmt: skip
+        faults.append(setting_fault("cores", cores, "is not a number of workers", "give 1 or more, or -1 for all"))
+    if faults:
+        raise SettingError(faults)
 
 
 def _whole(value: object, at_least: float = -np.inf) -> bool:

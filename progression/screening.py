@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from progression.components import component
 from progression.decisions import Statement
 from progression.modeling import Model
-from progression.registry import models, screens
+from progression.registry import screens, shelved
 from progression.trials import Trials
 
 __all__ = ["screened"]
 
+_NOUGHT = 1e-6  # standard errors: rounding at the limit of a statement
 _NEAR = 0.5  # months: how far a visit may lie from the one that is named
 
 
@@ -33,8 +35,7 @@ def screened(trials: Trials, model: Model, statement: Statement) -> np.ndarray |
     Drop-out, deaths, missed visits, looks and the prior are left out, as are historical controls: a design that has them has no closed form.
     """
     design = trials.design
-    known = model.name in models() and models()[model.name] is model
-    if not known or model.name not in screens() or trials.origin is None or trials.origin.model is not model:
+    if not shelved(model) or model.name not in screens() or trials.origin is None or trials.origin.model is not model:
         return None
     if design.historical is not None or len(design.arms) < 2:
         return None
@@ -51,7 +52,17 @@ def screened(trials: Trials, model: Model, statement: Statement) -> np.ndarray |
                                       parameters)  # fmt: skip
     except KeyError:  # a parameter that has several entries here, such as one for each visit
         return None
-    return above if above is None or statement.comparison[0] == ">" else -above
+    if above is None:
+        return None
+    inside: np.ndarray = above if statement.comparison[0] == ">" else -above
+    return None if _contradicted(inside, trials, statement) else inside
+
+
+def _contradicted(inside: np.ndarray, trials: Trials, statement: Statement) -> bool:
+    """Whether a form says of some truth the reverse of what is so: one of a ratio of declines, say, where scores rise."""
+    true = component(trials.true_value(statement.estimand), dict(statement.labels), name=statement.estimand).to_numpy()
+    wrong = np.where(statement.is_true(true), inside < -_NOUGHT, inside > _NOUGHT)
+    return bool(wrong.any())
 
 
 def _by_name(

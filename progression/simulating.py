@@ -14,14 +14,14 @@ from progression.design import Design
 from progression.encoding import encode
 from progression.estimands import Facts
 from progression.event_times import DEATH, event_rows, known_follow_up, signed
-from progression.faults import SettingError, is_number, setting_fault, suggest
+from progression.faults import SettingError, is_number, setting_fault
 from progression.fitted import Fit
 from progression.generator import BLOCK, ONSET, Complete, Generator, generator
+from progression.looks import estimand_faults
 from progression.modeling import Model
 from progression.outcomes import Outcome
 from progression.parameter_layout import Layout
 from progression.registry import resolve
-from progression.rules import Rule
 from progression.schedule import Schedule, named, schedule
 from progression.stated_truth import truth_of_trials
 from progression.trial_course import Course, happened
@@ -75,7 +75,14 @@ def simulate(
     """
     check_range(n, first, random_seed)
     return simulator(
-        design, model, truth=truth, fixed=fixed, random_seed=random_seed, options=options, outcomes=outcomes
+        design,
+        model,
+        truth=truth,
+        fixed=fixed,
+        random_seed=random_seed,
+        options=options,
+        outcomes=outcomes,
+        analysis=resolve(model),
     ).trials(n, first)
 
 
@@ -108,8 +115,12 @@ class Simulator:
 def simulator(
     design: Design, model: str | Model, *, truth: Mapping[str, Any] | Fit, fixed: Mapping[str, Any] | None = None,
     random_seed: int = 1, options: Mapping[str, Any] | None = None, outcomes: Outcome | Sequence[Outcome] | None = None,
+    analysis: Model | None = None,
 ) -> Simulator:  # fmt: skip
-    """Compile the program and read the truth once, for many calls; parameters and errors as those of `simulate`."""
+    """Compile the program and read the truth once, for many calls; parameters and errors as those of `simulate`.
+
+    Rules at looks are checked against the estimands of `analysis`, where it is given: trials may be analysed by another model.
+    """
     chosen = resolve(model)
     if not isinstance(design, Design):
         raise SettingError([setting_fault("design", type(design).__name__, "is not a Design",
@@ -117,7 +128,7 @@ def simulator(
     listed = (outcomes,) if isinstance(outcomes, Outcome) else tuple(outcomes or chosen.outcomes)
     used = chosen.with_options(options)
     made, plan = _prepared(chosen, design, listed, tuple(sorted(used.items(), key=str)), int(random_seed))
-    check_suits(design, chosen, made)
+    check_suits(design, chosen, made, analysis)
     plan = named(plan, design)  # a name is no part of a design: the program may have been made for another one's
     read = truth_of_trials(chosen, _layout(made, design, plan), truth, fixed)
     return Simulator(design, made, plan, read, used, int(random_seed))
@@ -217,8 +228,8 @@ def check_range(n: Any, first: Any, random_seed: Any) -> None:
         raise SettingError(faults)
 
 
-def check_suits(design: Design, model: Model, made: Generator) -> None:
-    """Raise SettingError with all that a design asks and a model does not have, or has already."""
+def check_suits(design: Design, model: Model, made: Generator, analysis: Model | None) -> None:
+    """Raise SettingError with all that a design asks and a model does not have, or has already; its looks ask of the model that analyses."""
     faults = []
     if design.death_per_month is not None and model.events:
         faults.append(setting_fault("death_per_month", design.death_per_month, f"sets death twice: {model.name!r} has the event "
@@ -229,18 +240,7 @@ def check_suits(design: Design, model: Model, made: Generator) -> None:
     if design.antibody_tests_weeks is not None and ONSET not in made.effects:
         faults.append(setting_fault("antibody_tests_weeks", design.antibody_tests_weeks, f"look for an onset, and {model.name!r} has none",
                                     "leave them out, or simulate from als_antibody"))  # fmt: skip
-    names = [one.name for one in model.estimands]
-    for i, look in enumerate(design.looks):
-        for side in ("success", "futility"):
-            rule = getattr(look, side)
-            if isinstance(rule, Rule) and rule.estimand not in names:
-                faults.append(
-                    setting_fault(
-                        f"looks[{i}].{side}",
-                        rule.estimand,
-                        f"is no estimand of {model.name!r}{suggest(rule.estimand, names)}",
-                        "rename it",
-                    )
-                )
+    if analysis is not None:
+        faults += estimand_faults(design.looks, analysis.name, [one.name for one in analysis.estimands])
     if faults:
         raise SettingError(faults)

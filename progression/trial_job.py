@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +13,7 @@ import xarray as xr
 
 from progression.components import component
 from progression.decisions import Statement
+from progression.descriptions import described
 from progression.design import Design
 from progression.faults import SettingError
 from progression.fitted import Fit
@@ -22,12 +21,11 @@ from progression.fitters import Fitter, Recipe
 from progression.looks import Look
 from progression.modeling import Model
 from progression.outcomes import Outcome
-from progression.registry import models
 from progression.resampling import Patients, resample
 from progression.simulating import simulator
 from progression.trials import Trials
 
-__all__ = ["Cell", "Source", "TrialJob", "described"]
+__all__ = ["Cell", "Source", "TrialJob"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +130,8 @@ class TrialJob:
                   "drawn from": described(one.from_what), "fixed": described(one.fixed)} for one in self.cells]  # fmt: skip
         return {
             "cells": cells, "simulated by": described(self.source.model), "simulation options": described(self.source.options),
-            "simulation outcomes": described(self.source.outcomes), "statements": [repr(one) for one in self.statements],
-            "quantities": [f"{name} {dict(labels)}" for name, labels in self.quantities], "interval": self.interval,
-            "at": dict(self.at), "analysis": {key: described(value) for key, value in self.said.items()},
+            "simulation outcomes": described(self.source.outcomes), "statements": described(self.statements),
+            "quantities": described(self.quantities), "interval": self.interval, "at": described(self.at), "analysis": described(self.said),
         }  # fmt: skip
 
     def prepare(self) -> Prepared:
@@ -211,41 +208,3 @@ def true_values(
 def child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     """The seed of one analysis of a trial; `spawn` would give another one each time."""
     return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number))
-
-
-def described(value: Any) -> Any:
-    """A value as JSON can hold it: what determines results, and reads as what it is."""
-    if isinstance(value, Fit):
-        draws = value.posterior
-        bits = hashlib.sha256()
-        for name in sorted(map(str, draws.data_vars)):
-            bits.update(np.ascontiguousarray(draws[name].to_numpy()).tobytes())
-        return {
-            "posterior of": described(value.model),
-            "cohort": value.cohort.fingerprint,
-            "draws": bits.hexdigest()[:16],
-        }
-    if isinstance(value, Patients):
-        return {
-            "patients of": value.cohort.fingerprint,
-            **{key: described(one) for key, one in value.settings().items()},
-        }
-    if isinstance(value, Model):
-        if value.name in models() and models()[value.name] is value:
-            return value.name
-        try:
-            text = inspect.getsource(value.program)
-        except (OSError, TypeError):  # typed at a prompt: its byte code tells
-            text = value.program.__code__.co_code.hex()
-        return {
-            "model": value.name,
-            "program": hashlib.sha256(text.encode()).hexdigest()[:16],
-            "priors": described(value.priors),
-        }
-    if isinstance(value, Mapping):
-        return {str(key): described(one) for key, one in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [described(one) for one in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)

@@ -39,9 +39,11 @@ def labelled(truths: Any, base: Any = None) -> dict[str, tuple[Any, dict[str, An
                 "give what all truths share",
             )
         )
+    one_truth = False
     if isinstance(truths, Mapping):
         listed, labels = list(truths.values()), [str(label) for label in truths]
-        if listed and not any(isinstance(one, Mapping | Fit | Patients) for one in listed):
+        one_truth = bool(listed) and not any(isinstance(one, Mapping | Fit | Patients) for one in listed)
+        if one_truth:
             faults.append(
                 setting_fault(
                     "truths", ", ".join(labels), "is one truth, not several", "put it into a list: truths=[{...}]"
@@ -59,7 +61,7 @@ def labelled(truths: Any, base: Any = None) -> dict[str, tuple[Any, dict[str, An
             )
         )
     for label, one in zip(labels, listed, strict=True):
-        if not isinstance(one, Mapping | Fit | Patients) and not faults:
+        if not isinstance(one, Mapping | Fit | Patients) and not one_truth:
             faults.append(
                 setting_fault(
                     f"truths[{label!r}]",

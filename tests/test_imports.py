@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import progression as pg
+from progression.registry import screens
 
 ROOT = Path(pg.__file__).parent
 MODELS = ROOT.parent / "models" / "progression_models"
@@ -115,6 +116,15 @@ def reaches(name):
             {"modeling.registry", "registry", "fitted", "fitting", "replicates", "generator", "trials", "plots"},
         ),
         ("trial_course", {"registry", "fitted", "fitting", "replicates", "trials", "plots"}),
+        ("components", {"fitted", "fitting", "contrasts", "trials", "operating"}),
+        ("decisions", {"registry", "fitted", "fitting", "fitters", "trials", "characteristics", "operating"}),
+        ("descriptions", {"fitting", "fitters", "trial_job", "runs", "operating"}),
+        ("truth_labels", {"fitting", "fitters", "trial_job", "operating"}),
+        ("screening", {"fitting", "fitters", "trial_job", "characteristics", "operating"}),
+        ("trial_job", {"runs", "many", "contrasts", "screening", "characteristics", "operating", "plots"}),
+        ("rule_checks", {"runs", "contrasts", "characteristics", "operating", "plots"}),
+        ("characteristics", {"fitted", "fitting", "fitters", "trial_job", "operating", "plots"}),
+        ("operating", {"plots", "checking", "reporting", "many"}),
         ("generator", {"design", "registry", "fitted", "fitting", "plots"}),
         ("simulating", {"fitting", "many", "contrasts", "plots", "resampling"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),
@@ -127,6 +137,12 @@ def test_imports_run_one_way(room, never):
 def test_the_engine_knows_no_model():
     for name, path in ENGINE.items():
         assert not any(one.split(".")[0] == "progression_models" for one in imported(path)), name
+
+
+def test_closed_forms_are_found_on_the_shelf():
+    assert not any(one.split(".")[0].startswith("progression") for one in imported(MODELS / "screens.py"))
+    found = screens()
+    assert set(found) <= set(pg.models()) and all(callable(one) for one in found.values()) and len(found) >= 3
 
 
 def test_models_import_only_what_they_may():
