@@ -167,7 +167,7 @@ def power(
         **at,
     }
     return OperatingCharacteristics(rules, designs, tuple((one.design, one.truth) for one in cells), made, quantities, screens, records, settings,
-                                    notes=_notes(designs, named, screens))  # fmt: skip
+                                    notes=_notes(designs, named, screens), wording=_wording(recipes[0], quantities))  # fmt: skip
 
 
 def assurance(
@@ -243,6 +243,18 @@ def _check_rules(rules: Sequence[Rule], designs: Mapping[str, Design], model: Mo
                                                 f"{suggest(one.estimand, names)}", "rename it"))  # fmt: skip
     if faults:
         raise SettingError(faults)
+
+
+def _wording(made: Recipe, quantities: Sequence[tuple[str, Any]]) -> dict[str, tuple[str, str]]:
+    unit = next(iter(made.encoded.blocks.values()))[0].unit or "units"
+    settings, found = dict(made.wanted), {}
+    for name, _ in quantities:
+        estimand = made.model.estimand(name).in_unit(unit)
+        label = estimand.label
+        for key, value in settings[name].items():
+            label = label.replace(f"{{{key}:g}}", f"{value:g}")
+        found[name] = (label, estimand.unit)
+    return found
 
 
 def _own(model: Model, options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
