@@ -8,13 +8,14 @@ from progression.plots.balances import balance
 from progression.plots.checks import loo_pit, predictive
 from progression.plots.draws import diagnostics
 from progression.plots.forests import forest
-from progression.plots.operating import estimates, power, stopping
+from progression.plots.operating import power
 from progression.plots.patients import trajectories
 from progression.plots.priors import prior_implies, prior_posterior
 from progression.plots.ranks import ranks
 from progression.plots.sizes import sizes
 from progression.plots.studies import studies
 from progression.plots.sweeps import sweep
+from progression.plots.trial_ends import estimates, stopping
 from progression.plots.trials import trial
 
 __all__ = [

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from progression.faults import SettingError, setting_fault
-from progression.plots.operating import _SERIES
+from progression.plots.simulated import SERIES
 from progression.plots.style import INK, SMALL, framed, plain, shortened, tidy, wrapped
 from progression.plots.words import asked
 from progression.sizing import SampleSize
@@ -48,7 +48,7 @@ def sizes(found: SampleSize | Mapping[str, SampleSize]) -> Figure:
     ):
         raise SettingError([setting_fault("found", type(found).__name__, "is neither a SampleSize nor a mapping of labels to some",
                                           "give what pg.find_n returned")])  # fmt: skip
-    named = {str(label): (one, _SERIES[i % len(_SERIES)]) for i, (label, one) in enumerate(several.items())}
+    named = {str(label): (one, SERIES[i % len(SERIES)]) for i, (label, one) in enumerate(several.items())}
     legend: list[Artist] = [Line2D([], [], color=colour, marker="o", markersize=4, label=shortened(label, 60))
                             for label, (_, colour) in named.items() if label]  # fmt: skip
     legend.append(Line2D([], [], color=INK, marker="|", linewidth=0, markersize=9, label="95 % Monte Carlo interval"))
