@@ -121,7 +121,7 @@ def _bars(axes: Axes, own: pd.DataFrame) -> None:
         (success + rest, futility, FUTILITY, INK),
     ):
         axes.bar(at, height, bottom=bottom, color=colour, width=0.72, edgecolor="white", linewidth=0.6)
-        for x, low, size in zip(at, bottom, height, strict=True):
+        for x, low, size in zip(at.tolist(), bottom, height, strict=True):
             if size >= 0.1:
                 axes.text(x, low + size / 2, f"{size:.0%}", ha="center", va="center", size=SMALL, color=ink)
     names = ["end" if row["final"] else f"look {look}" for look, (_, row) in enumerate(own.iterrows(), start=1)]
