@@ -100,9 +100,12 @@ def stopping(oc: OperatingCharacteristics, *, rule: int = 0) -> Figure:
     by_look = oc.by_look
     for axes, cell in zip(panels, cells, strict=False):
         # Two rules may read alike; the looks of the one asked for come in the order of the rules.
-        own = by_look.loc[cell]
+        here = (by_look.index.get_level_values("design") == cell[0]) & (
+            by_look.index.get_level_values("truth") == cell[1]
+        )
+        own = by_look[here]
         looks = own.index.get_level_values("look").nunique()
-        _bars(tidy(axes), own.iloc[rule * looks : (rule + 1) * looks].droplevel("rule"))
+        _bars(tidy(axes), own.iloc[rule * looks : (rule + 1) * looks])
         axes.set_title(cell_label(oc, cell, 42), size=SMALL, loc="left")
     for axes in panels[len(cells) :]:
         axes.set_axis_off()

@@ -96,7 +96,8 @@ def _columns(oc: OperatingCharacteristics, *others: str) -> tuple[str, ...]:
 def _sentences(oc: OperatingCharacteristics) -> Iterator[str]:
     for number, names, row in _lines(oc):
         where = ", ".join(names[: len(names) - (len(oc.rules) > 1)])
-        yield f"{where}: {row['what']} of {oc.rules[number]} {interval(row)}; on average {row['patients']:.0f} patients and {row['months']:.1f} months."
+        yield (f"{where}: {row['what']} {interval(row)}, the share of trials that meet {oc.rules[number]}; on average {row['patients']:.0f} patients "
+               f"and {row['months']:.1f} months.")  # fmt: skip
 
 
 def _rules(oc: OperatingCharacteristics) -> Table:
@@ -119,7 +120,7 @@ def _rules(oc: OperatingCharacteristics) -> Table:
 
 
 def _truths(oc: OperatingCharacteristics) -> Table:
-    seen = {}
+    seen: dict[str, str] = {}
     for cell in oc.records.identity["job"]["cells"]:
         fixed = f"; in their place {_text(cell['fixed'])}" if cell["fixed"] else ""
         seen.setdefault(cell["truth"], f"{_text(cell['drawn from'])}{fixed}")
@@ -131,9 +132,10 @@ def _success(oc: OperatingCharacteristics) -> Table:
     for _, names, row in _lines(oc):
         closed = percent(row["closed_form"]) if math.isfinite(row["closed_form"]) else "–"
         lost = f"{row['failed']:.0f} / {row['flagged']:.0f}"
-        ends = f"{percent(row['if_flagged_fail'])} to {percent(row['if_flagged_succeed'])}"
+        doubt = row["failed"] + row["flagged"] > 0
+        ends = f"{percent(row['if_flagged_fail'])} to {percent(row['if_flagged_succeed'])}" if doubt else "–"
         rows.append((*names, row["what"], interval(row), closed, lost, ends))
-        doubtful.append(row["failed"] + row["flagged"] > 0)
+        doubtful.append(bool(doubt))
     columns = _columns(
         oc, "What it is", "Rule met (95 % Monte Carlo interval)", "Closed form", "Failed / flagged", "At the extremes"
     )
