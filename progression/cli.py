@@ -21,8 +21,6 @@ from progression.terminal import console, errors, loaded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Bayesian models of disease progression: from a table of visits to a posterior contrast.")  # fmt: skip
-app.command()(power_commands.power)
-app.command()(power_commands.assurance)
 
 Visits = Annotated[Path, typer.Argument(help="CSV file: one row a subject and visit.")]
 Saved = Annotated[Path, typer.Argument(help="A fit that `progression fit --out` wrote.")]
@@ -201,6 +199,10 @@ def demo(
     for one in done:
         _show(one, {})
     console.print(f"\nThe report: {written}", markup=False, highlight=False)
+
+
+app.command()(power_commands.power)
+app.command()(power_commands.assurance)
 
 
 def main() -> None:

@@ -159,7 +159,7 @@ def told(error: ValidationError, table_of: Callable[[Sequence[Any]], type[BaseMo
             for part in one["loc"]
             if part not in ("RuleTable", "PriorTable") and not str(part).startswith("function-")
         ]
-        key = (prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)).lstrip(".")
+        key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
         if one["type"] == "extra_forbidden":
             what = f"is no key here{suggest(where[-1], table_of(where).model_fields)}"
             made.append(setting_fault(key, one["input"], what, "rename or remove it"))

@@ -34,7 +34,7 @@ def power(
     file: File, out: Out = None, trials: Trials = None, seed: Seed = None, cores: Cores = None, report: Report = None,
     title: Title = None,
 ) -> None:  # fmt: skip
-    """Simulate trials of a design and say how often its rule is met: table [power] of the file."""
+    """Simulate trials of a design and say how often its rule is met, as the file's table `power` says."""
     loaded()
     from progression.power_file import read_power  # here, so that --help does not load it
 
@@ -46,7 +46,7 @@ def assurance(
     file: File, pilot: Annotated[Path | None, typer.Option(help="A saved fit to draw truths from, in the place of the file's prior.")] = None,
     out: Out = None, trials: Trials = None, seed: Seed = None, cores: Cores = None, report: Report = None, title: Title = None,
 ) -> None:  # fmt: skip
-    """The same where the truth is believed, not known: table [assurance], or a pilot's fit."""
+    """The same where the truth is believed, not known: the file's table `assurance`, or a pilot's fit."""
     loaded()
     from progression.power_file import read_assurance
 
@@ -100,12 +100,14 @@ def _show(found: Any) -> None:
     several = len(found.rules) > 1
     title = escape(f"{found.records.n:,} SIMULATED trials for each truth, analysed by {found.settings['model']}"
                    + ("" if several else f"; {found.rules[0]}"))  # fmt: skip
-    table = Table("truth", *(["rule"] if several else []), "what", "rule met (95 %)", "closed form", "stopped: success, futility", "patients", "months",
-                  title=title, title_justify="left", box=box.SIMPLE_HEAD)  # fmt: skip
-    table.columns[2 + several].no_wrap = True
+    table = Table(
+        "truth", *(["rule"] if several else []), "what", title=title, title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for heading in ("rule met (95 %)", "closed\nform", "early: success\n/ futility", "mean\npatients", "mean\nmonths"):
+        table.add_column(heading, no_wrap=True)
     for (_, truth, rule), row in found.table.iterrows():
         closed = percent(row["closed_form"]) if math.isfinite(row["closed_form"]) else "–"
-        cells = [truth, *([rule] if several else []), row["what"], interval(row), closed, f"{percent(row['stop_success'])}, {percent(row['stop_futility'])}",
+        cells = [truth, *([rule] if several else []), row["what"], interval(row), closed, f"{100 * row['stop_success']:.1f} / {percent(row['stop_futility'])}",
                  f"{row['patients']:.0f}", f"{row['months']:.1f}"]  # fmt: skip
         table.add_row(*(escape(str(cell)) for cell in cells))
     console.print(table)

@@ -90,7 +90,7 @@ def stopping(oc: OperatingCharacteristics, *, rule: int = 0) -> Figure:
     """
     check_rule(oc, rule)
     cells = oc.cells[:_SHOWN]
-    columns = min(len(cells), 3)
+    columns = min(len(cells), 2 if len(cells) == 4 else 3)
     lines = -(-len(cells) // columns)
     legend: list[Artist] = [Patch(color=MET, label="success"), Patch(color=GOING_ON, label="going on; at the end, rule not met"),
                             Patch(color=FUTILITY, label="stopped for futility")]  # fmt: skip
