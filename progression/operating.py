@@ -250,7 +250,7 @@ def _wording(made: Recipe, quantities: Sequence[tuple[str, Any]]) -> dict[str, t
     settings, found = dict(made.wanted), {}
     for name, _ in quantities:
         estimand = made.model.estimand(name).in_unit(unit)
-        label = estimand.label
+        label = estimand.label.replace("{control}", made.cohort.arms[0].replace("{", "{{").replace("}", "}}"))
         for key, value in settings[name].items():
             label = label.replace(f"{{{key}:g}}", f"{value:g}")
         found[name] = (label, estimand.unit)

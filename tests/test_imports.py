@@ -117,6 +117,11 @@ def reaches(name):
         ("trial_course", {"registry", "fitted", "fitting", "replicates", "trials", "plots"}),
         ("generator", {"design", "registry", "fitted", "fitting", "plots"}),
         ("simulating", {"fitting", "many", "contrasts", "plots", "resampling"}),
+        ("power_file", {"operating", "plots", "reporting", "fitting"}),
+        ("sizing", {"plots", "reporting", "power_file"}),
+        ("plots.sizes", {"reporting", "power_file", "power_commands", "cli"}),
+        ("reporting.operating", {"reporting.page", "power_file", "cli"}),
+        ("power_commands", {"cli"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),
     ],
 )

@@ -30,7 +30,7 @@ def power(oc: OperatingCharacteristics) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each estimand that rules are about. Points are shares of simulated trials, bars their 95 % Monte Carlo intervals (Wilson),
+        A panel for each estimand that rules are about, against its true value, the mean over trials where that varies. Points are shares of simulated trials, bars their 95 % Monte Carlo intervals (Wilson),
         a line for each design and rule; dashed the closed form, where there is one; dotted, one minus the rule's threshold, where
         type I error would lie if the posterior were that of a normal estimate and a flat prior. Truths without a value of their own
         (drawn from patients, a prior or a posterior) stand side by side under their labels.
@@ -112,7 +112,9 @@ def _against_truth(
     axes.margins(x=0.06)
     axes.set(ylim=(-0.03, 1.03))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel(plain(asked(oc, first).axis("true value: ")), size=SMALL)
+    axes.set_xlabel(
+        plain(asked(oc, first).axis("mean true value: " if _varies(oc, members[0]) else "true value: ")), size=SMALL
+    )
     axes.set_ylabel("share of trials that meet the rule", size=SMALL)
 
 
@@ -144,6 +146,12 @@ def _on_a_scale(oc: OperatingCharacteristics, members: Sequence[int]) -> bool:
     """Whether every truth has one value of its own, and they are not all the same."""
     own = pd.concat([_rows(oc, oc.table, design, index) for design in oc.designs for index in members])
     return bool(np.isfinite(own["true"]).all()) and own["true"].nunique() > 1 and not (own["what"] == "assurance").any()
+
+
+def _varies(oc: OperatingCharacteristics, index: int) -> bool:
+    """Whether the true value differs between the trials of a cell, as where the rest of the truth is a posterior."""
+    true = oc.estimates(rule=index).groupby(["design", "truth"])["true"].agg(["min", "max"])
+    return not np.allclose(true["min"], true["max"])
 
 
 def _rows(oc: OperatingCharacteristics, table: pd.DataFrame, design: str, index: int) -> pd.DataFrame:

@@ -152,7 +152,7 @@ def asked(oc: OperatingCharacteristics, rule: Rule) -> Asked:
     label, unit = oc.wording[rule.estimand]
     arms = list(next(iter(oc.designs.values())).arms)
     treated = arms[1] if len(arms) == 2 else "treated" if len(arms) > 2 else arms[0]
-    fields = _Fields({"control": arms[0], "arm": labels.get("active_arm", labels.get("arm", treated)), "window": ""})
+    fields = {"arm": labels.get("active_arm", labels.get("arm", treated)), "window": ""}
     if "followup_visit" in labels:
         fields["visit"] = f"month {labels['followup_visit']:.3g}"
     text = label.format_map(_Fields({**fields, **labels}))
@@ -163,7 +163,14 @@ def asked(oc: OperatingCharacteristics, rule: Rule) -> Asked:
 
 
 class _Fields(dict[str, Any]):
-    """Fields of a label; one that a rule says nothing of is named."""
+    """Fields of a label; one that a rule says nothing of stands by its name."""
 
-    def __missing__(self, key: str) -> str:
-        return key
+    def __missing__(self, key: str) -> _Word:
+        return _Word(key)
+
+
+class _Word(str):
+    """A text where the label expects a number."""
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
