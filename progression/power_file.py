@@ -243,15 +243,13 @@ def _values(table: Mapping[str, Any], where: str, faults: list[Fault]) -> dict[s
 
 
 def _value(value: Any, where: str, faults: list[Fault]) -> Any:
-    if isinstance(value, Mapping) and "distribution" in value:
-        return prior_of(PriorTable.model_construct(**value), where, faults) if isinstance(value["distribution"], str) else _refused(value["distribution"], f"{where}.distribution", faults)  # fmt: skip
+    if isinstance(value, Mapping) and isinstance(value.get("distribution"), str):
+        return prior_of(PriorTable.model_construct(**value), where, faults)
     if isinstance(value, Mapping):
         return _values(value, where, faults)
     if isinstance(value, list):
         return [_value(one, f"{where}[{i}]", faults) for i, one in enumerate(value)]
-    return value if is_number(value) else _refused(value, where, faults)
-
-
-def _refused(value: Any, where: str, faults: list[Fault]) -> None:
-    faults.append(setting_fault(where, value, "is neither a number, nor a prior, nor one of these for each arm",
-                                'write 0.3, or {distribution = "Normal", mu = 0.3, sigma = 0.1}, or {control = 0.3, treated = 0.4}'))  # fmt: skip
+    if not is_number(value):
+        faults.append(setting_fault(where, value, "is neither a number, nor a prior, nor one of these for each arm",
+                                    'write 0.3, or {distribution = "Normal", mu = 0.3, sigma = 0.1}, or {control = 0.3, treated = 0.4}'))  # fmt: skip
+    return value

@@ -311,3 +311,10 @@ def test_the_example_is_a_trial_of_the_platform(tmp_path):
     table = pd.read_csv(tmp_path / "run" / "table.csv")
     np.testing.assert_allclose(table["true"], [1, 0.7])
     assert read_assurance(EXAMPLE).given["prior"]["slope_effect"].distribution == "Normal"
+
+
+def test_truths_alike_in_the_estimand_are_told_apart_by_their_labels(oc):
+    """Such as one effect under two drifts: on a scale of effects they would lie on each other."""
+    same = oc.records.table.assign(true_0=0.4)
+    axes = plots.power(replace(oc, records=replace(oc.records, table=same))).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["slope_effect 0", "slope_effect 0.4"]

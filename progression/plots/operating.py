@@ -80,6 +80,7 @@ def power(oc: OperatingCharacteristics) -> Figure:
             _against_truth(axes, oc, members, colours)
         else:
             _by_label(axes, oc, members, colours)
+            axes.tick_params(labelleft=axes is figure.axes[0] or any(numeric.values()))
     return figure
 
 
@@ -89,7 +90,7 @@ def _against_truth(
     table, first = oc.table, oc.rules[members[0]]
     series = [(design, index) for design in oc.designs for index in members]
     # Side by side by a hair: bars of several designs at one truth would hide each other.
-    steps = (np.arange(len(series)) - (len(series) - 1) / 2) * 0.007 * np.ptp(table["true"])
+    steps = (np.arange(len(series)) - (len(series) - 1) / 2) * 0.007 * np.ptp(_rows(oc, table, *series[0])["true"])
     for step, (design, index) in zip(steps, series, strict=True):
         own = _rows(oc, table, design, index).sort_values("true")
         at, colour = own["true"] + step, colours[design, index]
@@ -112,9 +113,8 @@ def _against_truth(
     axes.margins(x=0.06)
     axes.set(ylim=(-0.03, 1.03))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel(
-        plain(asked(oc, first).axis("mean true value: " if _varies(oc, members[0]) else "true value: ")), size=SMALL
-    )
+    said = asked(oc, first).axis("mean true value: " if _varies(oc, members[0]) else "true value: ")
+    axes.set_xlabel(_broken(axes, said), size=SMALL)
     axes.set_ylabel("share of trials that meet the rule", size=SMALL)
 
 
@@ -132,20 +132,39 @@ def _by_label(
         axes.errorbar(own["success"], at, xerr=_bars_of(own), fmt="o", color=colour, markersize=5, capsize=3, elinewidth=1.3)  # fmt: skip
         axes.plot(own["closed_form"], at, "|", color=INK, markersize=12)
         for y, (_, row) in zip(at, own.iterrows(), strict=True):
-            axes.annotate(f"{row['what']} {row['success']:.1%}", (row["success"], y), xytext=(0, 7), textcoords="offset points", ha="center",
+            side = "left" if row["success"] < 0.1 else "right" if row["success"] > 0.9 else "center"
+            axes.annotate(f"{row['what']} {row['success']:.1%}", (row["success"], y), xytext=(0, 5), textcoords="offset points", ha=side,
                           size=SMALL, color=INK)  # fmt: skip
     for threshold in {oc.rules[index].probability for index in members}:
         axes.axvline(1 - threshold, color=INK, linestyle=":", linewidth=1)
     axes.set(xlim=(-0.06, 1.06), ylim=(len(truths) - 0.4, -0.6), yticks=range(len(truths)))
     axes.set_yticklabels([wrapped(truth, 34) for truth in truths])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel(f"share of trials that meet the rule; {plain(asked(oc, oc.rules[members[0]]).what)}", size=SMALL)
+    axes.set_xlabel(
+        _broken(axes, f"share of trials that meet the rule\n{asked(oc, oc.rules[members[0]]).what}"), size=SMALL
+    )
+
+
+def _broken(axes: Axes, text: str) -> str:
+    """Text of several lines, each no wider than the panel."""
+    grid = axes.get_subplotspec()
+    width = 100 // (1 if grid is None else grid.get_gridspec().ncols)
+    return "\n".join(wrapped(line, width) for line in text.split("\n"))
 
 
 def _on_a_scale(oc: OperatingCharacteristics, members: Sequence[int]) -> bool:
-    """Whether every truth has one value of its own, and they are not all the same."""
-    own = pd.concat([_rows(oc, oc.table, design, index) for design in oc.designs for index in members])
-    return bool(np.isfinite(own["true"]).all()) and own["true"].nunique() > 1 and not (own["what"] == "assurance").any()
+    """Whether the true values of a line are known and differ from truth to truth: else labels tell truths apart."""
+    for design in oc.designs:
+        for index in members:
+            own = _rows(oc, oc.table, design, index)
+            true = own["true"].to_numpy(float)
+            if (
+                not np.isfinite(true).all()
+                or (own["what"] == "assurance").any()
+                or len(np.unique(true.round(9))) < max(len(true), 2)
+            ):
+                return False
+    return True
 
 
 def _varies(oc: OperatingCharacteristics, index: int) -> bool:

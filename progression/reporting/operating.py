@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from progression import plots
-from progression.characteristics import OperatingCharacteristics
+from progression.characteristics import OperatingCharacteristics, wilson
 from progression.design_words import parts
 from progression.plots.simulated import doubts, simulated_by
 from progression.plots.words import asked, rounded
@@ -73,8 +73,11 @@ def percent(share: float) -> str:
 
 def interval(row: Mapping[str, Any]) -> str:
     """Success with its Monte Carlo interval: "1.6 % (0.3 to 8.3 %)"."""
-    between = f"({100 * row['lower']:.1f} to {100 * row['upper']:.1f} %)".replace(" ", NO_BREAK)
-    return f"{percent(row['success'])} {between}"
+    return _between(row["success"], row["lower"], row["upper"])
+
+
+def _between(share: float, low: float, high: float) -> str:
+    return f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f} %)".replace(" ", NO_BREAK)
 
 
 def _count(n: int, what: str) -> str:
@@ -159,16 +162,17 @@ def _ends(oc: OperatingCharacteristics) -> Table:
 def _estimates(oc: OperatingCharacteristics) -> Table:
     rows = []
     for number, names, row in _lines(oc):
-        unit, spread = asked(oc, oc.rules[number]).unit, float(row["posterior_sd"])
-        known = math.isfinite(row["true"])
-        cover = (
-            f"{percent(row['coverage'])} ± {100 * row['coverage_se']:.1f}".replace(" ", NO_BREAK)
-            if known
-            else "not known"
-        )
-        rows.append((*names, f"{rounded(row['true'], spread)} {unit}".strip() if known else "not known", rounded(row["estimate"], spread / 10),
-                     f"{rounded(row['bias'], row['bias_se'])} ± {rounded(row['bias_se'], row['bias_se'])}".replace(" ", NO_BREAK) if known else "not known",
-                     cover, rounded(row["width"], spread), rounded(spread, spread), rounded(row["estimate_sd"], spread)))  # fmt: skip
+        unit, spread, trials = asked(oc, oc.rules[number]).unit, float(row["posterior_sd"]), int(row["trials"])
+        true = bias = cover = "not known"
+        if math.isfinite(row["true"]):
+            true = f"{rounded(row['true'], spread)} {unit}".strip()
+            bias = f"{rounded(row['bias'], row['bias_se'])} ± {rounded(row['bias_se'], row['bias_se'])}".replace(
+                " ", NO_BREAK
+            )
+            cover = _between(row["coverage"], *wilson(round(row["coverage"] * trials), trials))
+        error = row["estimate_sd"] / math.sqrt(trials)
+        rows.append((*names, true, rounded(row["estimate"], error), bias, cover, rounded(row["width"], spread), rounded(spread, spread),
+                     rounded(row["estimate_sd"], spread)))  # fmt: skip
     prob = 100 * float(oc.settings["interval"])
     return Table(_columns(oc, "True value, mean", "Estimate, mean", "Bias", f"Coverage of the {prob:g} % interval", "Its width, mean", "Posterior SD, mean",
                           "SD of estimates between trials"), tuple(rows))  # fmt: skip
