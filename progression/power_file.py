@@ -91,10 +91,14 @@ def read_power(path: str | Path) -> Simulation:
         ``label``; ``[power.base]`` what truths share; ``preset`` names priors of the model, ``[power.priors]`` replaces some:
         ``hazard = {distribution = "LogNormal", mu = -4, sigma = 1}``; ``[power.at]`` holds settings of estimands.
 
+    Returns
+    -------
+    Simulation
+
     Raises
     ------
     SettingError
-        With every fault of the design and of the table, each by its key.
+        With every fault of the design and of the table, each by its key: first of keys and types, then of what they mean.
     """
     design, read, faults = _read(path, "power", _Power)
     given: dict[str, Any] = {}
@@ -114,10 +118,14 @@ def read_assurance(path: str | Path) -> Simulation:
         ``[assurance.prior]`` holds parameters, some of them as priors: ``slope_effect = {distribution = "Normal", mu = 0.3, sigma = 0.15}``;
         or ``pilot`` names the file of a saved fit, from the folder of this file, and ``[assurance.fixed]`` what is not drawn from it.
 
+    Returns
+    -------
+    Simulation
+
     Raises
     ------
     SettingError
-        With every fault of the design and of the table, each by its key.
+        With every fault of the design and of the table, each by its key: first of keys and types, then of what they mean.
     """
     design, read, faults = _read(path, "assurance", _Assurance)
     given: dict[str, Any] = {}
@@ -148,14 +156,8 @@ def _read[Table: _Analysis](
     except SettingError as error:
         faults += error.faults
     if name not in content:
-        faults.append(
-            setting_fault(
-                name,
-                None,
-                f"is no table of {path}{suggest(name, content)}",
-                f"write a table [{name}]: model, rule and so on",
-            )
-        )
+        faults.append(setting_fault(name, None, f"is no table of {path}{suggest(name, content)}",
+                                    f"write a table [{name}]: model, rule and so on"))  # fmt: skip
         return design, None, faults
     tables: dict[str, type[BaseModel]] = {"rule": RuleTable, "rules": RuleTable, "priors": PriorTable}
     try:
@@ -179,14 +181,8 @@ def _analysis(read: _Analysis, name: str, faults: list[Fault]) -> dict[str, Any]
     tables = [] if read.rule is None else [(f"{name}.rule", read.rule)]
     tables += [(f"{name}.rules[{i}]", one) for i, one in enumerate(read.rules or [])]
     if not tables:
-        faults.append(
-            setting_fault(
-                f"{name}.rule",
-                None,
-                "is missing",
-                'give it: rule = {estimand = "slope_difference", comparison = ">", value = 0, probability = 0.975}',
-            )
-        )
+        faults.append(setting_fault(f"{name}.rule", None, "is missing",
+                                    'give it: rule = {estimand = "slope_difference", comparison = ">", value = 0, probability = 0.975}'))  # fmt: skip
     given["rule"] = [rule_of(one, where, faults) for where, one in tables]
     given["model"] = read.model
     for key, value in (read.at or {}).items():

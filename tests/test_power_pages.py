@@ -303,6 +303,34 @@ def test_assurance_runs_from_the_same_file(small, tmp_path):
     assert "pilot" in CliRunner().invoke(app, ["assurance", str(small)]).output
 
 
+def test_assurance_from_a_saved_pilot(small, tmp_path):
+    pilot = pg.simulate(
+        pg.Design.from_toml(small), "als_slope", truth={**BASE, "slope_effect": 0.4}, n=1, random_seed=2
+    ).of(0)
+    pg.fit("als_slope", pilot, draws=200, random_seed=1).save(tmp_path / "pilot.nc")
+    done = CliRunner().invoke(
+        app,
+        [
+            "assurance",
+            str(small),
+            "--pilot",
+            str(tmp_path / "pilot.nc"),
+            "--trials",
+            "4",
+            "--out",
+            str(tmp_path / "run"),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    assert (
+        "posterior of the pilot" in (tmp_path / "run" / "table.csv").read_text()
+        and "posterior of als_slope" in (tmp_path / "run" / "report.html").read_text()
+    )
+    small.write_text(SMALL.replace("prior = {mean", 'pilot = "pilot.nc"\nprior = {mean'))
+    with pytest.raises(pg.SettingError, match="beside a prior"):
+        read_assurance(small)
+
+
 def test_the_example_is_a_trial_of_the_platform(tmp_path):
     done = CliRunner().invoke(app, ["power", str(EXAMPLE), "--trials", "2", "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
