@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,8 @@ class OperatingCharacteristics:
         Of the analysis.
     notes : tuple of str
         What to know when reading the figures.
+    wording : mapping of str to (str, str)
+        Label and unit of each estimand in `quantities`; arms and visits are left open in the label.
     """
 
     rules: tuple[Rule, ...]
@@ -55,6 +57,7 @@ class OperatingCharacteristics:
     records: Records
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    wording: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import progression as pg
+from progression import power_commands
+from progression.terminal import console, errors, loaded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Bayesian models of disease progression: from a table of visits to a posterior contrast.")  # fmt: skip
-console, errors = Console(), Console(stderr=True)
 
 Visits = Annotated[Path, typer.Argument(help="CSV file: one row a subject and visit.")]
 Saved = Annotated[Path, typer.Argument(help="A fit that `progression fit --out` wrote.")]
@@ -66,7 +66,7 @@ def fit(
 ) -> None:
     """Fit a model to a table of visits and print the contrast."""
     chosen = pg.models()[model]
-    _loaded()
+    loaded()
     if out is not None and not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"the folder of {out} does not exist: make it first", param_hint="--out")
     warnings.simplefilter("ignore", pg.FitWarning)  # the table says it
@@ -100,14 +100,14 @@ def contrast(
     month: Annotated[float | None, typer.Option(help="Month of estimands that have one.")] = None,
 ) -> None:
     """Print the estimands of a saved fit."""
-    _loaded()
+    loaded()
     _show(pg.load(saved), {} if month is None else {"month": month}, estimand)
 
 
 @app.command()
 def check(saved: Saved, draws: int = 1000) -> None:
     """Check a saved fit against its data: the gate, predictive statistics, LOO-PIT. Exit status 1 if it fails."""
-    _loaded()
+    loaded()
     verdict = pg.check(pg.load(saved), draws=draws)
     table = Table("outcome", "arm", "statistic", "month", "observed", "predicted", "95 %", "p", title=None)
     for row in verdict.table.itertuples():
@@ -161,8 +161,8 @@ def report(
     out: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("report.html"),
     title: str | None = None,
 ) -> None:
-    """Write one self-contained HTML report of saved fits."""
-    _loaded()
+    """Write one self-contained HTML report of saved fits; that of simulated trials is written by `power --out`."""
+    loaded()
     written = pg.report([pg.load(path) for path in saved], out, title=title)
     console.print(f"report written to {written}", markup=False, highlight=False)
 
@@ -173,7 +173,7 @@ def demo(
     draws: int = 1000,
 ) -> None:
     """Fit the published and the simulated cohorts and write the report: the main job, start to finish."""
-    _loaded()
+    loaded()
     from progression import demo as road  # here, so that --help does not load the models
 
     columns = (
@@ -201,6 +201,10 @@ def demo(
     console.print(f"\nThe report: {written}", markup=False, highlight=False)
 
 
+app.command()(power_commands.power)
+app.command()(power_commands.assurance)
+
+
 def main() -> None:
     """Run the command line; what the user can mend is told in words, never as a traceback."""
     gc.disable()  # a quarter of a second of start-up is spent looking for garbage among modules just loaded
@@ -210,17 +214,12 @@ def main() -> None:
         errors.print("stopped; what was finished is saved")
         raise SystemExit(130) from None
     except Exception as error:  # the package's own errors are looked up only now: loading them takes a second
-        if not isinstance(error, pg.InputError | pg.StoreError | pg.FitError):
+        from progression.chunks import RunError
+
+        if not isinstance(error, pg.InputError | pg.StoreError | pg.FitError | RunError):
             raise
         errors.print(str(error), markup=False, highlight=False, style="red")
         raise SystemExit(2) from None
-
-
-def _loaded() -> None:
-    """Load the rest, then have garbage collected again, without looking at what was loaded."""
-    _ = pg.fit, pg.contrast
-    gc.freeze()
-    gc.enable()
 
 
 def _show(done: Any, at: dict[str, Any], estimands: list[str] | None = None) -> None:

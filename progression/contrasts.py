@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import arviz_stats as azs
@@ -249,7 +249,7 @@ def contrast(
     if weak and fit.settings.get("sampler") != "prior":  # draws from the prior have nothing to be set beside
         known = against_prior(fit, draws[weak], used, random_seed=fit.settings["random_seed"])
     unit = outcome_unit(fit)
-    wanted = [replace(e, unit=e.unit.replace("{unit}", unit), label=e.label.replace("{unit}", unit)) for e in wanted]
+    wanted = [estimand.in_unit(unit) for estimand in wanted]
     if against is not None:
         old = wanted[0].name
         draws, made = subtracted(draws, wanted[0], against, random_seed=fit.settings["random_seed"])

@@ -17,7 +17,7 @@ import pandas as pd
 from progression.borrowing import Borrowing
 from progression.cohort import Cohort
 from progression.design_checks import design_faults
-from progression.design_file import read_design, write_design
+from progression.design_file import read_design, read_toml, write_design
 from progression.design_words import synopsis
 from progression.faults import SettingError, is_number, setting_fault
 from progression.looks import Look
@@ -194,13 +194,14 @@ class Design:
 
         Keys are the parameters of `Design`. ``[design.borrowing]`` has the key ``kind`` ("Commensurate") beside its parameters;
         ``[[design.looks]]`` the parameters of `Look`, a rule as ``{estimand = "drr", comparison = "<", value = 1, probability = 0.979}``.
+        What such a file says of simulations, in ``[power]`` and ``[assurance]``, is left aside.
 
         Raises
         ------
         SettingError
             With every fault and its key.
         """
-        return cls(**read_design(path))
+        return cls(**read_design(read_toml(path)))
 
     def to_toml(self) -> str:
         """The design as text that `from_toml` reads.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ from progression.looks import Look
 from progression.priors import Prior
 from progression.rules import Rule
 
-__all__ = ["read_design", "write_design"]
+__all__ = ["read_design", "read_toml", "write_design"]
 
 _WAYS = {"Pooled": Pooled, "Separate": Separate, "Commensurate": Commensurate, "RobustMAP": RobustMAP, "Sources": Sources,
          "PowerPrior": PowerPrior}  # fmt: skip
@@ -32,11 +32,18 @@ Number = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, BeforeValidator(_number)]
 
 
-class _Strict(BaseModel):
+BESIDE = ("power", "assurance")  # tables of a file that are not the design's
+
+
+class Strict(BaseModel):
+    """A table of which every key is known."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Rule(BaseModel):
+class RuleTable(BaseModel):
+    """A rule as a table."""
+
     model_config = ConfigDict(extra="allow", strict=True)  # more keys are labels: {arm = "high"}
 
     estimand: str
@@ -45,31 +52,33 @@ class _Rule(BaseModel):
     probability: Number
 
 
-class _Look(_Strict):
+class _Look(Strict):
     month: Number | None = None
     information: Number | None = None
-    success: _Rule | Number | None = None
-    futility: _Rule | Number | None = None
+    success: RuleTable | Number | None = None
+    futility: RuleTable | Number | None = None
 
 
-class _Prior(BaseModel):
+class PriorTable(BaseModel):
+    """A prior as a table."""
+
     model_config = ConfigDict(extra="allow", strict=True)  # more keys are its parameters
 
     distribution: str
 
 
-class _Borrowing(_Strict):
+class _Borrowing(Strict):
     kind: Literal["Pooled", "Separate", "Commensurate", "RobustMAP", "Sources", "PowerPrior"]
     arms: list[str] | None = None
     level: Number | None = None
     scale: Number | None = None
     weight: Number | None = None
     wide: Number | None = None
-    a0: _Prior | Number | None = None
+    a0: PriorTable | Number | None = None
     weights: dict[str, Number] | None = None
 
 
-class _File(_Strict):
+class _File(Strict):
     arms: dict[str, Count]
     visits_weeks: list[Number] | None = None
     visits_months: list[Number] | None = None
@@ -91,24 +100,37 @@ class _File(_Strict):
     name: str = ""
 
 
-def read_design(path: str | Path) -> dict[str, Any]:
-    """The arguments of `Design` that a TOML file holds.
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The contents of a TOML file.
+
+    Raises
+    ------
+    SettingError
+        Where it cannot be read.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError([setting_fault("path", str(path), f"cannot be read as a TOML file: {error}",
+                                          "correct the file or its name")]) from error  # fmt: skip
+
+
+def read_design(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `Design` that the contents of a TOML file hold, what is to be simulated (`power_file`) left aside.
 
     Raises
     ------
     SettingError
         With every unknown key and every value of a wrong type.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError([setting_fault("path", str(path), f"cannot be read as a TOML file: {error}",
-                                          "correct the file or its name")]) from error  # fmt: skip
-    own = content.get("design", content)
+    own = content.get("design", {key: value for key, value in content.items() if key not in BESIDE})
+    kinds: dict[str, type[BaseModel]] = {"looks": _Look, "borrowing": _Borrowing}
     try:
         read = _File.model_validate(own)
     except ValidationError as error:
-        raise SettingError(_faults(error.errors())) from error
+        raise SettingError(
+            told(error, lambda where: kinds.get(where[0], _File) if len(where) > 1 else _File)
+        ) from error
     given = {key: getattr(read, key) for key in read.model_fields_set}
     faults: list[Fault] = []
     if read.borrowing is not None:
@@ -119,23 +141,33 @@ def read_design(path: str | Path) -> dict[str, Any]:
     return given
 
 
-def _faults(errors: Sequence[Any]) -> list[Fault]:
-    """Pydantic's errors in the words of this package: the key as it stands in the file, what is wrong, what to do."""
+def told(error: ValidationError, table_of: Callable[[Sequence[Any]], type[BaseModel]], prefix: str = "") -> list[Fault]:
+    """Pydantic's errors in the words of this package: the key as it stands in the file, what is wrong, what to do.
+
+    Parameters
+    ----------
+    error : ValidationError
+    table_of : callable
+        The kind of table that the key at a place is in: an unknown key is answered with its keys.
+    prefix : str
+        Put before each key.
+    """
     made = []
-    for error in errors:
-        where = [one for one in error["loc"] if one not in ("_Rule", "_Prior") and not str(one).startswith("function-")]
-        key = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in where).lstrip(".")
-        if error["type"] == "extra_forbidden":
-            table = str(where[0]) if len(where) > 1 else ""
-            kinds: dict[str, type[BaseModel]] = {"looks": _Look, "borrowing": _Borrowing}
-            known = kinds.get(table, _File).model_fields
-            what = f"is no key here{suggest(where[-1], known)}"
-            made.append(setting_fault(key, error["input"], what, "rename or remove it"))
-        elif error["type"] == "missing":
+    for one in error.errors():
+        where = [
+            part
+            for part in one["loc"]
+            if part not in ("RuleTable", "PriorTable") and not str(part).startswith("function-")
+        ]
+        key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        if one["type"] == "extra_forbidden":
+            what = f"is no key here{suggest(where[-1], table_of(where).model_fields)}"
+            made.append(setting_fault(key, one["input"], what, "rename or remove it"))
+        elif one["type"] == "missing":
             made.append(setting_fault(key, None, "is missing", "give it"))
-        elif not (isinstance(error["input"], Mapping) and where[-1] in ("success", "futility")):  # a rule is no number
-            what = str(error["msg"]).removeprefix("Value error, ")
-            made.append(setting_fault(key, error["input"], what[:1].lower() + what[1:], "correct it"))
+        elif not (isinstance(one["input"], Mapping) and where[-1] in ("success", "futility")):  # a rule is no number
+            what = str(one["msg"]).removeprefix("Value error, ")
+            made.append(setting_fault(key, one["input"], what[:1].lower() + what[1:], "correct it"))
     return made
 
 
@@ -144,7 +176,7 @@ def _borrowing(read: _Borrowing, faults: list[Fault]) -> Borrowing | None:
     if "arms" in given:
         given["arms"] = tuple(given["arms"])
     try:
-        if isinstance(read.a0, _Prior):
+        if isinstance(read.a0, PriorTable):
             given["a0"] = Prior(read.a0.distribution, **(read.a0.model_extra or {}))
         return _WAYS[read.kind](**given)
     except SettingError as error:
@@ -159,11 +191,26 @@ def _look(read: _Look, where: str, faults: list[Fault]) -> Look:
     made: dict[str, Any] = {"month": read.month, "information": read.information}
     for side in ("success", "futility"):
         value = getattr(read, side)
-        try:
-            made[side] = Rule(**value.model_dump()) if isinstance(value, _Rule) else value
-        except SettingError as error:
-            faults.extend(setting_fault(f"{where}.{side}", one.value, one.what, one.remedy) for one in error.faults)
+        made[side] = rule_of(value, f"{where}.{side}", faults) if isinstance(value, RuleTable) else value
     return Look(**made)
+
+
+def rule_of(read: RuleTable, where: str, faults: list[Fault]) -> Rule | None:
+    """The rule that a table holds; what is wrong with it is added to the faults."""
+    try:
+        return Rule(**read.model_dump())
+    except SettingError as error:
+        faults.extend(setting_fault(where, one.value, one.what, one.remedy) for one in error.faults)
+    return None
+
+
+def prior_of(read: PriorTable, where: str, faults: list[Fault]) -> Prior | None:
+    """The prior that a table holds; what is wrong with it is added to the faults."""
+    try:
+        return Prior(read.distribution, **(read.model_extra or {}))
+    except SettingError as error:
+        faults.extend(setting_fault(where, one.value, one.what, one.remedy) for one in error.faults)
+    return None
 
 
 def write_design(content: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from progression.cohort import Cohort
 
-__all__ = ["synopsis"]
+__all__ = ["parts", "synopsis"]
 
 _WIDTH, _INDENT = 100, 15
 
@@ -17,13 +17,14 @@ def synopsis(design: Any) -> str:
     """A line or two for each part of a design, as a protocol states them."""
     title = f"Trial design{f' {design.name!r}' if design.name else ''}"
     lines = [title, "-" * len(title)]
-    for heading, text in _parts(design):
+    for heading, text in parts(design):
         first, *rest = textwrap.wrap(text, _WIDTH - _INDENT) or [""]
         lines += [f"{heading:<{_INDENT}}{first}", *(" " * _INDENT + line for line in rest)]
     return "\n".join(lines)
 
 
-def _parts(design: Any) -> Iterator[tuple[str, str]]:
+def parts(design: Any) -> Iterator[tuple[str, str]]:
+    """Each part of a synopsis: its heading, and what the design says of it."""
     sizes = ", ".join(f"{arm} {n}" for arm, n in design.arms.items())
     if len(design.arms) == 1:
         yield "Allocation", f"single arm, {sizes} patients"

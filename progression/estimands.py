@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import xarray as xr
 
@@ -90,3 +90,7 @@ class Estimand:
         if self.requires == "no control" and len(cohort.arms) > 1:
             return f"{self.name!r} is for a cohort without controls; this one has the arms {', '.join(cohort.arms)}"
         return None
+
+    def in_unit(self, unit: str) -> Self:
+        """The same with the unit of the outcome that was analysed in the place of ``{unit}``."""
+        return replace(self, unit=self.unit.replace("{unit}", unit), label=self.label.replace("{unit}", unit))

@@ -186,7 +186,7 @@ def power(
         **at,
     }
     return OperatingCharacteristics(rules, designs, tuple((one.design, one.truth) for one in cells), made, quantities, screens, records, settings,
-                                    notes=run_notes(designs, named, screens))  # fmt: skip
+                                    notes=run_notes(designs, named, screens), wording=_wording(recipes[0], quantities))  # fmt: skip
 
 
 def assurance(
@@ -226,6 +226,18 @@ def assurance(
     if fixed:
         raise SettingError([setting_fault("fixed", ", ".join(map(str, fixed)), "replaces draws of a fit, and the prior is no fit", "put them into prior=")])  # fmt: skip
     return power(design, model, rule, truths={"design prior": dict(prior)}, **settings)
+
+
+def _wording(made: Recipe, quantities: Sequence[tuple[str, Any]]) -> dict[str, tuple[str, str]]:
+    unit = next(iter(made.encoded.blocks.values()))[0].unit or "units"
+    settings, found = dict(made.wanted), {}
+    for name, _ in quantities:
+        estimand = made.model.estimand(name).in_unit(unit)
+        label = estimand.label.replace("{control}", made.cohort.arms[0].replace("{", "{{").replace("}", "}}"))
+        for key, value in settings[name].items():
+            label = label.replace(f"{{{key}:g}}", f"{value:g}")
+        found[name] = (label, estimand.unit)
+    return found
 
 
 def _own(model: Model, options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

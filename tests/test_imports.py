@@ -127,6 +127,11 @@ def reaches(name):
         ("operating", {"plots", "checking", "reporting", "many"}),
         ("generator", {"design", "registry", "fitted", "fitting", "plots"}),
         ("simulating", {"fitting", "many", "contrasts", "plots", "resampling"}),
+        ("power_file", {"operating", "plots", "reporting", "fitting"}),
+        ("sizing", {"plots", "reporting", "power_file"}),
+        ("plots.sizes", {"reporting", "power_file", "power_commands", "cli"}),
+        ("reporting.operating", {"reporting.page", "power_file", "cli"}),
+        ("power_commands", {"cli"}),
         ("faults", set(GRAPH) | {"cohort", "outcomes"}),
     ],
 )

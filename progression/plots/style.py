@@ -73,12 +73,19 @@ def new_figure(
     warnings : sequence of str
         Written in red below the fit's problems.
     """
-    lines = textwrap.wrap(title, 92)
     texts = [*(f"PROBLEM: {problem}" for problem in fit.problems), *(f"WARNING: {text}" for text in warnings)]
-    problems = [line for text in texts for line in textwrap.wrap(text, 125)]
     source = "" if fit.cohort.provenance == "observed" else provenance(fit.cohort)
     if fit.cohort.provenance == "reconstructed":
         source += ": to be read for width, never for direction"
+    return framed(height, title, source=source, problems=texts, legend=legend)
+
+
+def framed(
+    height: float, title: str, *, source: str, problems: Sequence[str] = (), legend: Sequence[Artist] = ()
+) -> Figure:
+    """An empty figure as `new_figure` makes it, for what has no cohort: its source and problems in words."""
+    lines = textwrap.wrap(title, 92)
+    problems = [line for text in problems for line in textwrap.wrap(text, 125)]
     columns = _columns(legend)
     keys = 0.22 * -(-len(legend) // columns) + 0.06 if legend else 0.0
     above, below = 0.12 + 0.22 * len(lines) + 0.17 * len(problems), 0.05 + (0.2 if source else 0.0)

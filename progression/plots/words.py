@@ -1,16 +1,18 @@
-"""The components of a contrast in words and rounded numbers, for figures and reports."""
+"""The components of a contrast, and what rules are about, in words and rounded numbers, for figures and reports."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from progression.characteristics import OperatingCharacteristics
 from progression.contrasts import Contrast
 from progression.modeling import Estimand
-from progression.rules import Probability
+from progression.rules import Probability, Rule
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -127,3 +129,48 @@ def share(value: float, mcse: float = 0.0) -> str:
     if value > 1 - edge / 2:
         return f"> {1 - edge:.{places}f}"
     return f"< {edge:.{places}f}" if value < edge / 2 else f"{value:.{places}f}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a rule is about: "slope, treated minus control", "points/month", "positive = slower decline"."""
+
+    what: str
+    unit: str
+    direction: str
+
+    def axis(self, beginning: str = "") -> str:
+        """Label of an axis of its values."""
+        return f"{beginning}{self.what}" + (f" ({self.unit})" if self.unit else "") + (f"\n{self.direction}" if self.direction else "")  # fmt: skip
+
+
+def asked(oc: OperatingCharacteristics, rule: Rule) -> Asked:
+    """The estimand of a rule in words, arms as in the first design; its bare name where nothing more is known."""
+    labels = dict(rule.labels)
+    if rule.estimand not in oc.wording:
+        return Asked(f"{rule.estimand}{''.join(f', {key} {value}' for key, value in labels.items())}", "", "")
+    label, unit = oc.wording[rule.estimand]
+    arms = list(next(iter(oc.designs.values())).arms)
+    treated = arms[1] if len(arms) == 2 else "treated" if len(arms) > 2 else arms[0]
+    fields = {"arm": labels.get("active_arm", labels.get("arm", treated)), "window": ""}
+    if "followup_visit" in labels:
+        fields["visit"] = f"month {labels['followup_visit']:.3g}"
+    text = label.format_map(_Fields({**fields, **labels}))
+    tail = text.rpartition(", ")[2]
+    direction = tail if " = " in tail else ""
+    what = text.removesuffix(f", {direction}") if direction else text
+    return Asked(what.removesuffix(f", {unit}") if unit else what, unit, direction)
+
+
+class _Fields(dict[str, Any]):
+    """Fields of a label; one that a rule says nothing of stands by its name."""
+
+    def __missing__(self, key: str) -> _Word:
+        return _Word(key)
+
+
+class _Word(str):
+    """A text where the label expects a number."""
+
+    def __format__(self, spec: str) -> str:
+        return str(self)

@@ -1,18 +1,15 @@
-"""Fits -> one self-contained HTML report."""
+"""Fits, operating characteristics -> one self-contained HTML report."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from matplotlib.figure import Figure
 
 from progression import plots
+from progression.characteristics import OperatingCharacteristics
 from progression.checking import check, prior_check
 from progression.contrasts import contrast
 from progression.faults import Fault, SettingError
@@ -20,6 +17,8 @@ from progression.fitted import Fit, provenance
 from progression.plots.words import components
 from progression.reporting import tables, words
 from progression.reporting.controls import Controls, belongs, controls
+from progression.reporting.operating import simulated_trials
+from progression.reporting.pictures import Picture, embedded
 from progression.reporting.words import Table
 from progression.store import write_atomically
 from progression.sweeps import Sweep
@@ -34,14 +33,6 @@ _CAPTIONS = {
     "sweep": "The answer under one prior SD of the drift after another, and what is known of the drift under each.",
     "diagnostics": "Convergence, energy, and ranks of the draws of each chain.",
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as an address that holds the whole picture, and what it shows in words."""
-
-    source: str
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -68,14 +59,15 @@ class Section:
 
 
 def report(
-    fits: Fit | Sequence[Fit], path: str | Path, *, title: str | None = None, random_seed: int | None = None,
+    fits: Fit | OperatingCharacteristics | Sequence[Fit | OperatingCharacteristics], path: str | Path, *, title: str | None = None, random_seed: int | None = None,
     sweep: Sweep | None = None,
 ) -> Path:  # fmt: skip
-    """Write one HTML file that holds everything about one or several fits: no scripts, nothing loaded from elsewhere.
+    """Write one HTML file that holds everything about fits and simulated trials: no scripts, nothing loaded from elsewhere.
 
     Parameters
     ----------
-    fits : Fit or sequence of Fit
+    fits : Fit, OperatingCharacteristics, or sequence of these
+        Fits come first on the page, then what `power` and `assurance` found.
     path : str or Path
         Written whole or not at all.
     title : str, optional
@@ -91,7 +83,7 @@ def report(
     Raises
     ------
     SettingError
-        No fit was given, something else than a fit, a folder that does not exist, or a sweep of other patients.
+        Nothing was given, something else than these, a folder that does not exist, or a sweep of other patients.
 
     Notes
     -----
@@ -99,14 +91,20 @@ def report(
     Nature Human Behaviour 5:1282).
     """
     path = Path(path)
-    listed = [fits] if isinstance(fits, Fit) else list(fits)
+    kinds = (Fit, OperatingCharacteristics)
+    listed = [fits] if isinstance(fits, kinds) else list(fits)
     faults = [
-        _fault("fits", type(one).__name__, "is not a Fit", "give what pg.fit or pg.load returned")
+        _fault(
+            "fits",
+            type(one).__name__,
+            "is neither a Fit nor OperatingCharacteristics",
+            "give what pg.fit, pg.load, pg.power or pg.assurance returned",
+        )
         for one in listed
-        if not isinstance(one, Fit)
+        if not isinstance(one, kinds)
     ]
     if not listed:
-        faults.append(_fault("fits", "nothing", "holds no fit", "give at least one"))
+        faults.append(_fault("fits", "nothing", "holds nothing to report", "give at least one"))
     if not path.parent.is_dir():
         faults.append(_fault("path", str(path), "lies in a folder that does not exist", "make the folder first"))
     if path.is_dir():
@@ -118,8 +116,12 @@ def report(
                              "make it with the model and the cohort of a fit"))  # fmt: skip
     if faults:
         raise SettingError(faults)
-    sections = [_section(one, f"fit-{i + 1}", random_seed, sweep) for i, one in enumerate(listed)]
-    html = _template().render(title=title or "Bayesian analysis of disease progression", sections=sections)
+    own = [one for one in listed if isinstance(one, Fit)]
+    trials = [one for one in listed if isinstance(one, OperatingCharacteristics)]
+    sections = [_section(one, f"fit-{i}", random_seed, sweep) for i, one in enumerate(own, start=1)]
+    simulated = [simulated_trials(one, f"trials-{i}") for i, one in enumerate(trials, start=1)]
+    usual = "Bayesian analysis of disease progression" if sections else "Operating characteristics of a trial design"
+    html = _template().render(title=title or usual, sections=sections, trials=simulated)
     return write_atomically(path, html.encode())
 
 
@@ -189,23 +191,8 @@ def _section(fit: Fit, key: str, random_seed: int | None, sweep: Sweep | None) -
         passed=checked.passed,
         controls=told,
         tables=made_tables,
-        pictures={which: Picture(_embedded(figure), _CAPTIONS[which] + source) for which, figure in figures.items()},
+        pictures={which: Picture(embedded(figure), _CAPTIONS[which] + source) for which, figure in figures.items()},
     )
-
-
-def _embedded(figure: Figure) -> str:
-    """The figure as an SVG inside its own address: sharp in print, and what stands in it can run no script."""
-    # The layout's solver orders its unknowns by address in memory, hence the last digits of positions vary.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        left, bottom, width, height = (round(float(x), 4) for x in axes.get_position().bounds)
-        axes.set_position((left, bottom, width, height))
-    buffer = io.BytesIO()
-    # Ids that depend on the content alone, and no date: the same fits give the same file.
-    with mpl.rc_context({"svg.hashsalt": "progression", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _fault(name: str, value: object, what: str, remedy: str) -> Fault:
