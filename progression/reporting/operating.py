@@ -200,10 +200,21 @@ def _settings(oc: OperatingCharacteristics) -> Table:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping) and set(value) == {
+        "kind",
+        "distribution",
+        "parameters",
+    }:  # a prior as a run is known by
+        return (
+            f"{value['distribution']}({', '.join(f'{key}={_text(one)}' for key, one in value['parameters'].items())})"
+        )
     if isinstance(value, Mapping):
+        value = {key: one for key, one in value.items() if key != "kind"}
         return (
             ", ".join(
-                f"{key} {_text(one)}" if not isinstance(one, Mapping) else f"{key} ({_text(one)})"
+                f"{key} ({_text(one)})"
+                if isinstance(one, Mapping) and "distribution" not in one
+                else f"{key} {_text(one)}"
                 for key, one in value.items()
             )
             or "none"
