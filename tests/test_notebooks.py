@@ -13,7 +13,14 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 def test_the_notebooks_are_found():
-    assert {"als_anakinra", "historical_controls", "sle_anakinra", "predictive_checks", "your_own_model"} <= set(NAMES)
+    assert {
+        "als_anakinra",
+        "historical_controls",
+        "sle_anakinra",
+        "predictive_checks",
+        "trial_design",
+        "your_own_model",
+    } <= set(NAMES)
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
@@ -38,6 +45,7 @@ def test_outputs_are_stripped(name):
 def test_runs(name, tmp_path, monkeypatch):
     """With few draws: that it runs, and that its figures and tables can be shown, not what they say."""
     monkeypatch.setenv("PROGRESSION_DRAWS", "100")
+    monkeypatch.setenv("PROGRESSION_TRIALS", "128")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*map(str, (FOLDER.parent, FOLDER.parent / "models"))]))
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}})

@@ -1,4 +1,4 @@
-"""What the README shows on historical controls runs as it stands: nothing of the user's own is needed."""
+"""What the README shows on historical controls and on trial design runs as it stands: nothing of the user's own is needed."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,30 @@ import progression as pg
 README = Path(__file__).parents[1] / "README.md"
 
 
+def lines_of(heading):
+    section = README.read_text().partition(f"## {heading}")[2].partition("\n## ")[0]
+    (lines,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    return lines
+
+
 @pytest.mark.slow
 def test_the_lines_on_historical_controls_run(tmp_path, monkeypatch):
-    section = README.read_text().partition("## Historical controls")[2].partition("\n## ")[0]
-    (lines,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {"pg": pg}
-    exec(lines, names)
+    exec(lines_of("Historical controls"), names)
     assert "historical control" in names["both"].arms
     assert "Normal(0, 0.2)" in (tmp_path / "historical.html").read_text()
     assert not names["fit"].problems and not names["half"].problems
+
+
+@pytest.mark.slow
+def test_the_lines_on_trial_design_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"pg": pg}
+    exec(lines_of("Designing a trial"), names)
+    table = names["oc"].table
+    assert (
+        list(table["what"]) == ["type I error", "power"] and table["success"].iloc[0] < 0.1 < table["success"].iloc[1]
+    )
+    assert names["size"].n > 120
+    assert "SIMULATED" in (tmp_path / "power.html").read_text()

@@ -118,6 +118,7 @@ def _found(axes: Axes, named: Mapping[str, tuple[SampleSize, str]]) -> None:
     axes.set_ylabel("patients found, all arms", size=SMALL)
     axes.margins(x=0.12)
     if scaled:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         first = next(iter(named.values()))[0]
         axes.set_xlabel(
             plain(wrapped(asked(first.runs[first.nearest], first.rule).axis("true value: "), 46)), size=SMALL
