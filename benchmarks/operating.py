@@ -7,7 +7,7 @@
 - intercept: a model without random slopes, on the pilot's design, under no effect;
 - calibration: a rule calibrated on one set of trials without effect, judged on another.
 
-All trials are SIMULATED. Results go into operating.json and docs/_static/operating.md; with --runs a stopped study goes on.
+All trials are SIMULATED. Results go into operating.json, and from there into docs/power.md; with --runs a stopped study goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import operating_page
 from scipy import stats
 
 import progression as pg
@@ -33,10 +34,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tests.wrong_models import random_intercept  # noqa: E402
 
-KEPT, PAGE = ROOT / "benchmarks" / "operating.json", ROOT / "docs" / "_static" / "operating.md"
+KEPT = ROOT / "benchmarks" / "operating.json"
 SEED = 20261126
 _FILES = ("operating", "trial_job", "decisions", "fitters", "simulating", "generator", "truths", "stated_truth", "trial_course", "schedule",
-          "arranging", "encoding")  # fmt: skip
+          "looks", "rules", "arranging", "encoding")  # fmt: skip
 CODE = [*sorted(ROOT.glob("progression/engines/*.py")), *(ROOT / "progression" / f"{name}.py" for name in _FILES),
         *(ROOT / "models" / "progression_models" / f"{name}.py" for name in ("als_slope", "als_shared", "parts", "screens"))]  # fmt: skip
 
@@ -118,11 +119,10 @@ def pilot(n: int, how: dict[str, Any]) -> list[dict[str, Any]]:
         truths = {f"slowing {slowing}, drift {drift:+.1f}": {**base, "slope_ratio": ratio, "drift": drift}
                   for slowing, ratio in (("0 %", 1.0), ("30 %", 0.7)) for drift in (-0.2, 0.0, 0.2)}  # fmt: skip
         found = kept(f"pilot {spread}", designs, "als_slope", BETTER, truths, n // 5, how, priors=WIDE)
-        rows += [{"patients": spread, "way": way, "truth": label, **row} for (way, label), row in cells(found)]
+        rows += [{"slopes": spread, "way": way, "truth": label, **row} for (way, label), row in cells(found)]
         found = kept(f"pilot {spread}, default prior", PILOT, "als_slope", BETTER, truths, n // 5, how)
         rows += [
-            {"patients": spread, "way": "pooled, default prior", "truth": label, **row}
-            for label, row in by_truth(found)
+            {"slopes": spread, "way": "pooled, default prior", "truth": label, **row} for label, row in by_truth(found)
         ]
     return rows
 
@@ -137,9 +137,10 @@ def intercept(n: int, how: dict[str, Any]) -> list[dict[str, Any]]:
             found = kept(f"intercept {spread} {name}", PILOT, model, [BETTER, WORSE], {"null": truth}, n // 5, how, priors=WIDE,
                          simulated_by="als_slope")  # fmt: skip
             wins = round(found.table["success"].sum() * found.records.n)
+            first = sum(int(found.ended(0, side).success[:64].sum()) for side in (0, 1))
             between = stats.binomtest(wins, found.records.n).proportion_ci(method="wilson")
-            rows.append({"patients": spread, "model": name, "two_sided": wins / found.records.n, "lower": between.low, "upper": between.high,
-                         "trials": found.records.n})  # fmt: skip
+            rows.append({"slopes": spread, "model": name, "two_sided": wins / found.records.n, "lower": between.low, "upper": between.high,
+                         "trials": found.records.n, "of_first_64": first})  # fmt: skip
     return rows
 
 
@@ -161,8 +162,8 @@ def calibration(n: int, how: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, one in (("nominal", rule), ("calibrated on set 1", made)):
         for i, own in enumerate(sets, start=1):
-            row = own.with_rule(one).table.iloc[0]
-            rows.append({"threshold": one.probability, "rule": name, "set": i} | figures(row))
+            ((_, row),) = by_truth(own.with_rule(one))
+            rows.append({"threshold": one.probability, "rule": name, "set": i} | row)
     return rows
 
 
@@ -199,10 +200,10 @@ def figures(row: Any) -> dict[str, Any]:
 
 
 def cells(found: Any) -> list[tuple[tuple[str, str], dict[str, Any]]]:
-    first = {labels: int(found.ended(number).success[:64].sum()) for number, labels in enumerate(found.cells)}
-    return [
-        (labels, figures(found.table.loc[labels].iloc[0]) | {"of_first_64": first[labels]}) for labels in found.cells
-    ]
+    """Each cell by its labels, for a run with one rule; with the successes of its first 64 trials, which CI repeats."""
+    rows = (figures(row) for _, row in found.table.iterrows())
+    first = (int(found.ended(number).success[:64].sum()) for number in range(len(found.cells)))
+    return [(labels, row | {"of_first_64": own}) for labels, row, own in zip(found.cells, rows, first, strict=True)]
 
 
 def by_truth(found: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -233,18 +234,21 @@ STUDIES = {"healey": healey, "pilot": pilot, "intercept": intercept, "calibratio
 def main() -> int:
     """Run the studies asked for, and keep each as it is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], default=[])
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help=", ".join(STUDIES) + "; all where none is named")
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=None)
     given = parser.parse_args()
+    if unknown := set(given.studies) - set(STUDIES):
+        parser.error(f"no study is called {', '.join(sorted(unknown))}")
     for name in given.studies or STUDIES:
         how = {"cores": given.cores, "runs": given.runs, "seconds": {}}
         rows = STUDIES[name](given.trials, how)
         before = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
-        before[name] = {"provenance": "SIMULATED trials", "made": f"{datetime.now(UTC):%Y-%m-%d}", "code": code_hash(), "cores": given.cores,
+        before[name] = {"provenance": "SIMULATED trials", "made": f"{datetime.now(UTC):%Y-%m-%d}", "trials": given.trials, "code": code_hash(), "cores": given.cores,
                         "seed": SEED, "seconds": how["seconds"], "rows": rows}  # fmt: skip
         write_atomically(KEPT, (json.dumps(before, indent=1) + "\n").encode())
+    operating_page.write(json.loads(KEPT.read_text()))
     return 0
 
 
