@@ -67,10 +67,9 @@ WIDE = {"slope_effect": pg.Prior("Normal", mu=0, sigma=2)}
 def healey(n: int, how: dict[str, Any]) -> list[dict[str, Any]]:
     """Base cells: the spread of treated slopes held at 0.76, and shrinking with treatment."""
     model = pg.models()["als_shared"]
-    priors = {
-        **model.presets["healey"],
-        "hazard": model.priors["hazard"],
-    }  # the trial's own is improper where nobody dies
+    # The trial's own prior of the hazard is improper where nobody dies. Where nobody can, the default would take that for a low hazard,
+    # hence for a low ratio, which multiplies the hazard too: type I error 0.032 in place of 0.021.
+    hazards = {False: pg.Prior("LogNormal", mu=-14, sigma=1), True: model.priors["hazard"]}
     rows = []
     for design, held in ((HEALEY, True), (HEALEY, False), (TRIAL, True), (TRIAL, False)):
         hazard = -np.log(0.95) / MONTH_24W if design.looks else 1e-9
@@ -79,7 +78,8 @@ def healey(n: int, how: dict[str, Any]) -> list[dict[str, Any]]:
         if not held:
             del truths["0 %"]  # as with the spread held
         spread = "held at 0.76" if held else "shrinks with the mean"
-        found = kept(f"healey {design.name}, {held}", design, "als_shared", SUCCESS, truths, n, how, priors=priors)
+        found = kept(f"healey {design.name}, {held}", design, "als_shared", SUCCESS, truths, n, how,
+                     priors={**model.presets["healey"], "hazard": hazards[bool(design.looks)]})  # fmt: skip
         for label, row in by_truth(found):
             own = {"design": design.name, "spread": spread, "slowing": label, **row}
             if not design.looks:
