@@ -1,6 +1,6 @@
 """A real power run under everything that may happen to it: the same table each time, and how much faster two workers are.
 
-    python benchmarks/power_runs.py [--trials 1024] [--many 10000]      # ten minutes; needs the extra "cluster"
+    python benchmarks/power_runs.py [--trials 1024] [--many 20000]      # ten minutes; needs the extra "cluster"
 
 One power run of `als_slope` with two looks, by 1, 2 and 4 workers of joblib, by a dask cluster of separate processes, and by
 one of whose workers is killed in mid-run: all tables must be equal bit by bit. Then the time for --many trials of
@@ -152,7 +152,7 @@ def main() -> int:
     """Both parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=1024)
-    parser.add_argument("--many", type=int, default=10_000)
+    parser.add_argument("--many", type=int, default=20_000)
     given = parser.parse_args()
     same(given.trials)
     speed(given.many)
