@@ -32,7 +32,8 @@ def choose_outcomes(
     for block, members in model.observes.items():
         own = [outcome.name for outcome in members]
         names = wanted if len(model.observes) == 1 else [name for name in wanted if name in own]
-        names = names or [name for name in own if name in have]
+        if set(names) <= set(model.unless_named):  # what is only on request comes on top
+            names = [name for name in own if name in have and (name in names or name not in model.unless_named)]
         if not model.generic:
             names = [name for name in names if name in own]  # a label that says CRP must be about CRP
         elif not names and len(have) == 1 and len(members) == 1 and len(model.observes) == 1:
