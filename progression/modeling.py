@@ -245,7 +245,9 @@ def _check_definition(made: Model) -> None:
     for name in sorted(set(made.events) & set(made.observes)):
         faults.append(_setting(f"model {made.name!r}: event", name, "is observed at visits too", "rename one"))
     for name in sorted(set(made.unless_named) - {outcome.name for outcome in made.outcomes}):
-        faults.append(_setting(f"model {made.name!r}: unless_named", name, "is not an outcome it observes", "rename it"))
+        faults.append(
+            _setting(f"model {made.name!r}: unless_named", name, "is not an outcome it observes", "rename it")
+        )
     if not made.observes:
         faults.append(_setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes="))
     if made.engine not in ("nuts", "marginal"):

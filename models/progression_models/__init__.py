@@ -10,4 +10,14 @@ from progression_models.sle_activity import sle_activity
 from progression_models.sle_crp import sle_crp
 from progression_models.sle_joints import sle_joints
 
-__all__ = ["SCREENS", "als_antibody", "als_bounded", "als_items", "als_shared", "als_slope", "sle_activity", "sle_crp", "sle_joints"]
+__all__ = [
+    "SCREENS",
+    "als_antibody",
+    "als_bounded",
+    "als_items",
+    "als_shared",
+    "als_slope",
+    "sle_activity",
+    "sle_crp",
+    "sle_joints",
+]

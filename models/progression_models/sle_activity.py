@@ -150,10 +150,16 @@ def sle_activity(data: Any, prior: Any) -> None:
     level_difference = prior("level_difference", dims="baseline_arm")
     effect = prior("effect", dims=("active_arm", "followup_visit"))
     sd_visit = prior("sd_visit")
-    count_level, count_loading = prior("count_level", dims="counts_outcomes"), prior("count_loading", dims="counts_outcomes")
+    count_level, count_loading = (
+        prior("count_level", dims="counts_outcomes"),
+        prior("count_loading", dims="counts_outcomes"),
+    )
     sd_count = prior("sd_count", dims="counts_outcomes")
     overdispersion = prior("overdispersion", dims="counts_outcomes")  # correlation of two joints at one visit
-    marker_level, marker_loading = prior("marker_level", dims="markers_outcomes"), prior("marker_loading", dims="markers_outcomes")
+    marker_level, marker_loading = (
+        prior("marker_level", dims="markers_outcomes"),
+        prior("marker_loading", dims="markers_outcomes"),
+    )
     sd_marker, sd_residual = prior("sd_marker", dims="markers_outcomes"), prior("sd_residual", dims="markers_outcomes")
 
     # What each indicator's rows say of a patient: how precisely, and how much of that is of the activity they share.
@@ -163,21 +169,24 @@ def sle_activity(data: Any, prior: Any) -> None:
     shared_counts = count_loading * of_counts / (1 + sd_count**2 * of_counts)
     shared_markers = marker_loading * of_markers / (1 + sd_marker**2 * of_markers)
     precision = (count_loading * shared_counts).sum(axis=1) + (marker_loading * shared_markers).sum(axis=1)
-    told = (shared_counts * (counts.mean_logit - count_level)).sum(axis=1) + (shared_markers * (markers.mean_log - marker_level)).sum(axis=1)
+    told = (shared_counts * (counts.mean_logit - count_level)).sum(axis=1) + (
+        shared_markers * (markers.mean_log - marker_level)
+    ).sum(axis=1)
 
     # A standard normal between patients: the unit of activity, in which everything else of it is measured.
-    level = parts.subject_effect("activity", parts.linear(data.on_baseline_arm, level_difference), 1.0,
+    level = parts.subject_effect("level", parts.linear(data.on_baseline_arm, level_difference), 1.0,
                                  estimate=told / (precision + 1e-6), precision=precision)  # fmt: skip
-    level = pm.Deterministic("activity", level, dims="subject")
     departure = parts.subject_effect("departure", 0.0, sd_visit, estimate=0.0, precision=0.0, dims=("subject", "visit"))
     activity = level[:, None] + parts.from_first_visit(time_course) + departure
     if parts.has_columns(data.on_arm):
         activity = activity + parts.effect_by_visit(effect, data.on_arm)
-
+    activity = pm.Deterministic("activity", activity, dims=("subject", "visit"))
     own_count = parts.subject_effect("own_count", 0.0, sd_count, dims=("subject", "counts_outcomes"), precision=of_counts,
                                      estimate=counts.mean_logit - count_level - count_loading * level[:, None])  # fmt: skip
+    own_count = pm.Deterministic("own_count", own_count, dims=("subject", "counts_outcomes"))
     own_marker = parts.subject_effect("own_marker", 0.0, sd_marker, dims=("subject", "markers_outcomes"), precision=of_markers,
                                       estimate=markers.mean_log - marker_level - marker_loading * level[:, None])  # fmt: skip
+    own_marker = pm.Deterministic("own_marker", own_marker, dims=("subject", "markers_outcomes"))
 
     i, k = counts.subject, counts.outcome
     share = pm.math.invlogit(count_level[k] + own_count[i, k] + count_loading[k] * activity[i, counts.visit])
@@ -186,5 +195,7 @@ def sle_activity(data: Any, prior: Any) -> None:
                     observed=counts.value, dims="counts_row")  # fmt: skip
 
     i, k = markers.subject, markers.outcome
-    measured = pm.LogNormal.dist(marker_level[k] + own_marker[i, k] + marker_loading[k] * activity[i, markers.visit], sd_residual[k])
+    measured = pm.LogNormal.dist(
+        marker_level[k] + own_marker[i, k] + marker_loading[k] * activity[i, markers.visit], sd_residual[k]
+    )
     pm.Censored("markers", measured, lower=markers.lower, upper=None, observed=markers.value, dims="markers_row")
