@@ -8,7 +8,7 @@ import pytest
 
 import progression as pg
 from progression.faults import SettingError
-from progression.responding import Signs
+from progression.responses import Signs
 from progression_models import bicla_style, fewer_joints, sri_style
 from tests import simulators
 from tests.recovery.yardsticks import pinned

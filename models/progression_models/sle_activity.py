@@ -80,13 +80,13 @@ def crp_ratio_to_baseline(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
     return parts.exp(posterior["time_course"] * _crp_loading(posterior))
 
 
-BY_VISIT = {
+BY_VISIT: dict[str, Any] = {
     "requires": "control",
     "reference": "control arm",
     "population": "population-averaged",
     "assumption": f"{parts.COMPARABLE}; {ONE_ACTIVITY}",
 }
-SINCE = {
+SINCE: dict[str, Any] = {
     "requires": "no control",
     "reference": "baseline",
     "population": "population-averaged",
