@@ -110,7 +110,7 @@ def test_each_row_has_scipys_density() -> None:
 
 def test_agrees_with_the_models_of_one_outcome_where_nothing_is_shared() -> None:
     """Without departures and with many patients the ratios are those of `sle_joints` and `sle_crp`, and sharing narrows them."""
-    table = simulators.sle_activity(np.random.default_rng(21), n_per_arm={"control": 80, "treated": 80}, months=MONTHS,
+    table = simulators.sle_activity(np.random.default_rng(21), n_per_arm={"control": 50, "treated": 50}, months=MONTHS,
                                     effect={"treated": [-0.5, -0.8]}, **TRUTH)  # fmt: skip
     one, how = cohort(table), {"random_seed": 1, **QUICK}
     joint, joints, crp = (pg.contrast(pg.fit(name, one, **how)) for name in ("sle_activity", "sle_joints", "sle_crp"))
