@@ -56,6 +56,7 @@ COHORTS = {
     "als_items": items_trial,
     "als_slope": lambda: pg.datasets.simulated_als(random_seed=1),
     "als_shared": lambda: pg.datasets.simulated_als(deaths_per_month=0.02, hazard_ratio=0.7, random_seed=1),
+    "sle_activity": lambda: pg.datasets.simulated_sle(detection_limit=0.3, random_seed=1),
     "sle_joints": lambda: pg.datasets.simulated_sle(random_seed=1),
     "sle_crp": lambda: pg.datasets.simulated_sle(detection_limit=0.5, random_seed=1),
 }

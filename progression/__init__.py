@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     from progression.reporting import report as report
     from progression.resampling import Patients as Patients
     from progression.resampling import resample as resample
+    from progression.responding import Responders as Responders
+    from progression.responding import responders as responders
+    from progression.responses import Response as Response
     from progression.rules import Rule as Rule
     from progression.simulating import simulate as simulate
     from progression.sizing import SampleSize as SampleSize
@@ -104,6 +107,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "replicates": ["Replicates"],
         "reporting": ["report"],
         "resampling": ["Patients", "resample"],
+        "responding": ["Responders", "responders"],
+        "responses": ["Response"],
         "rules": ["Rule"],
         "simulating": ["simulate"],
         "sizing": ["SampleSize", "find_n"],

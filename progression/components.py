@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,16 @@ import xarray as xr
 
 from progression.faults import SettingError, setting_fault, suggest
 
-__all__ = ["component"]
+__all__ = ["component", "outcome_dims"]
 
 _ALIASES = {"arm": ("active_arm", "arm"), "visit": ("followup_visit",)}
 _SAMPLES = ("chain", "draw", "data_set")
 _NEAR = 0.5  # months: how far a visit may lie from the one that is named
+
+
+def outcome_dims(dims: Iterable[Any]) -> list[Any]:
+    """Those that run over outcomes: `outcome`, or `<block>_outcomes` in a model with several observed variables."""
+    return [dim for dim in dims if dim == "outcome" or str(dim).endswith("_outcomes")]
 
 
 def component(
@@ -45,7 +50,8 @@ def component(
     """
     one = draws
     for key, value in labels.items():
-        dims = [dim for dim in (*_ALIASES.get(key, ()), key) if dim in one.dims and dim not in _SAMPLES]
+        named = outcome_dims(one.dims) if key == "outcome" else _ALIASES.get(key, ())
+        dims = [dim for dim in (*named, key) if dim in one.dims and dim not in _SAMPLES]
         if not dims:
             inner = ", ".join(str(dim) for dim in one.dims if dim not in _SAMPLES) or "one component only"
             raise SettingError([setting_fault(None, key, f"is not something {name!r} runs over", f"it has {inner}")])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from progression.components import component
+from progression.components import component, outcome_dims
 from progression.faults import Fault, SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
 from progression.historical import MapPrior
@@ -87,6 +87,7 @@ class Contrast:
                 "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
                 "visit": self._visit(known.get("followup_visit", 0.0)),
                 "window": self.window(),
+                "outcome": "".join(str(known[dim]) for dim in outcome_dims(known)),
             }
             fields |= {name: value for name, value in {**known, **self.at}.items() if name not in ("chain", "draw")}
             words[index] = estimand.label.format_map(fields)

@@ -17,7 +17,7 @@ from progression.outcomes import Outcome
 def choose_outcomes(
     model: Model, cohort: Cohort, outcomes: str | Sequence[str] | None = None, *, most: float | None = None
 ) -> dict[str, tuple[Outcome, ...]]:
-    """Which of the cohort's outcomes fill each observed variable of the model; `most` is the bound of those without one."""
+    """Which of the cohort's outcomes fill each observed variable of the model; `most` is the bound of counts without one."""
     have = {outcome.name: outcome for outcome in cohort.outcomes}
     if outcomes is not None and not isinstance(outcomes, str | Sequence):
         raise SettingError([setting_fault("outcomes", outcomes, "is not a name or a list of names", "give a name")])
@@ -32,7 +32,8 @@ def choose_outcomes(
     for block, members in model.observes.items():
         own = [outcome.name for outcome in members]
         names = wanted if len(model.observes) == 1 else [name for name in wanted if name in own]
-        names = names or [name for name in own if name in have]
+        if set(names) <= set(model.unless_named):  # what is only on request comes on top
+            names = [name for name in own if name in have and (name in names or name not in model.unless_named)]
         if not model.generic:
             names = [name for name in names if name in own]  # a label that says CRP must be about CRP
         elif not names and len(have) == 1 and len(members) == 1 and len(model.observes) == 1:
@@ -53,7 +54,7 @@ def _merged(own: Outcome, declared: Outcome | None, most: float | None) -> Outco
     if declared is None:
         return own
     facts = {name: getattr(own, name) for name in ("unit", "label", "lower", "upper", "detection_limit")}
-    if facts["upper"] is None and declared.upper is None:
+    if facts["upper"] is None and declared.upper is None and declared.integer:  # a count, of at most so many
         facts["upper"] = most
     filled = {name: value if value not in (None, "") else getattr(declared, name) for name, value in facts.items()}
     return Outcome(own.name, **filled, integer=own.integer or declared.integer,

@@ -60,6 +60,8 @@ class Model:
         A latent of each subject that the marginal engine is to integrate on a fixed grid over its own distribution, and
         the number of points to start from. For one that is bounded or enters with kinks, such as the time of an onset
         between two visits, ``{"onset": 12}``.
+    unless_named : tuple of str
+        Outcomes that are left out unless `outcomes=` names them, though the cohort has them.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Model:
     engine: str = "nuts"
     grid: Mapping[str, int] = field(default_factory=dict)
     events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unless_named: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -159,6 +162,7 @@ def model(
     engine: str = "nuts",
     grid: Mapping[str, int] | None = None,
     events: Mapping[str, Sequence[str]] | None = None,
+    unless_named: Sequence[str] = (),
 ) -> Callable[[Program], Model]:
     """Turn a PyMC program into a `Model`: a decorator.
 
@@ -191,6 +195,7 @@ def model(
             engine=engine,
             grid=dict(grid or {}),
             events={key: tuple(words) for key, words in (events or {}).items()},
+            unless_named=tuple(unless_named),
         )
         _check_definition(made)
         return made
@@ -239,6 +244,10 @@ def _check_definition(made: Model) -> None:
         faults.append(_setting(f"model {made.name!r}: estimand", name, "is declared twice", "rename one"))
     for name in sorted(set(made.events) & set(made.observes)):
         faults.append(_setting(f"model {made.name!r}: event", name, "is observed at visits too", "rename one"))
+    for name in sorted(set(made.unless_named) - {outcome.name for outcome in made.outcomes}):
+        faults.append(
+            _setting(f"model {made.name!r}: unless_named", name, "is not an outcome it observes", "rename it")
+        )
     if not made.observes:
         faults.append(_setting(f"model {made.name!r}", made.observes, "observes nothing", "declare observes="))
     if made.engine not in ("nuts", "marginal"):

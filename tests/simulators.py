@@ -6,6 +6,7 @@ Each simulator returns a table of visits (subject, arm, time in months, outcomes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -314,6 +315,57 @@ def sle_crp(
             rows.append((f"p{i}", arm, float(month), max(crp, detection_limit), crp < detection_limit))
     table = pd.DataFrame(rows, columns=["subject", "arm", "time", "crp_mg_dl", "crp_mg_dl_censored"])
     return table if detection_limit else table.drop(columns="crp_mg_dl_censored")
+
+
+def sle_activity(
+    rng: Generator,
+    *,
+    n_per_arm: Mapping[str, int],
+    months: Sequence[float],
+    time_course: Sequence[float],
+    sd_visit: float,
+    count_level: Sequence[float],
+    count_loading: Sequence[float],
+    sd_count: Sequence[float],
+    overdispersion: Sequence[float],
+    marker_level: Sequence[float],
+    marker_loading: Sequence[float],
+    sd_marker: Sequence[float],
+    sd_residual: Sequence[float],
+    effect: Mapping[str, Sequence[float]] | None = None,
+    counts: Sequence[str] = ("tender_joints", "swollen_joints"),
+    markers: Sequence[str] = ("crp_mg_dl",),
+    joints: int = 28,
+    detection_limit: float = 0.0,
+) -> pd.DataFrame:
+    """Counts and markers of one activity; `time_course` and each `effect` in SDs of activity between patients, by visit after the first.
+
+    A marker below the detection limit is flagged, with the limit in its column.
+    """
+    rows = []
+    for i, arm in enumerate(_arms(n_per_arm)):
+        activity = rng.normal()
+        own_counts = [sd * rng.normal() for sd in sd_count]
+        own_markers = [sd * rng.normal() for sd in sd_marker]
+        for j, month in enumerate(months):
+            now = activity + sd_visit * rng.normal()
+            if j:
+                now += time_course[j - 1] + ((effect or {}).get(arm) or [0.0] * len(time_course))[j - 1]
+            row: dict[str, Any] = {"subject": f"p{i}", "arm": arm, "time": float(month)}
+            for name, level, loading, own, rho in zip(
+                counts, count_level, count_loading, own_counts, overdispersion, strict=True
+            ):
+                p, c = special.expit(level + loading * now + own), (1 - rho) / rho
+                row[name] = rng.binomial(joints, rng.beta(p * c, (1 - p) * c))
+            for name, level, loading, own, sd in zip(
+                markers, marker_level, marker_loading, own_markers, sd_residual, strict=True
+            ):
+                value = np.exp(level + loading * now + own + sd * rng.normal())
+                row[name] = max(value, detection_limit)
+                if detection_limit:
+                    row[f"{name}_censored"] = value < detection_limit
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def mean_share(location: float, sd: float) -> float:

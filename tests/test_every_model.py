@@ -23,7 +23,7 @@ from progression.modeling import Facts, Prior, prior_names
 # Which parameter moves with which when the labels of two arms change places.
 MIRROR = {"als_slope": ("slope_effect", "mean_slope"), "als_bounded": ("slope_effect", "mean_slope"),
           "als_items": ("slope_effect", "mean_slope"), "sle_crp": ("effect", "time_course"),
-          "sle_joints": ("effect", "time_course")}  # fmt: skip
+          "sle_joints": ("effect", "time_course"), "sle_activity": ("effect", "time_course")}  # fmt: skip
 
 
 @pytest.fixture(params=sorted(pg.models()))

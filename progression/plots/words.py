@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from progression.characteristics import OperatingCharacteristics
+from progression.components import outcome_dims
 from progression.contrasts import Contrast
 from progression.modeling import Estimand
 from progression.rules import Probability, Rule
@@ -73,8 +74,8 @@ def components(contrast: Contrast) -> list[Component]:
         if estimand.unit:
             what = what.removesuffix(f", {estimand.unit}")
         known = {str(dim): draws.coords[dim].item() for dim in draws.coords if dim not in ("chain", "draw")}
-        if "outcome" in known and "{outcome}" in estimand.label:
-            what = what.replace(str(known["outcome"]), titles.get(known["outcome"], str(known["outcome"])))
+        for one in outcome_dims(known) if "{outcome}" in estimand.label else []:
+            what = what.replace(str(known[one]), titles.get(known[one], str(known[one])))
         probability = None
         if estimand.null is not None and estimand.benefit is not None:
             better = ">" if estimand.benefit == "higher" else "<"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from progression.cohort import Cohort
+from progression.components import outcome_dims
 from progression.contrasts import Contrast
 from progression.fitted import Fit
 from progression.modeling import Estimand
@@ -201,7 +202,7 @@ def _generic(contrast: Contrast, estimand: Estimand) -> str:
         return " or ".join(np.atleast_1d(words))
 
     text = estimand.label.replace("{visit:.1f}", every("followup_visit", "visit")).replace(
-        "{outcome}", every("outcome")
+        "{outcome}", every(*outcome_dims(contrast.draws[estimand.name].dims))
     )
     text = text.replace("{window}", contrast.window())
     text = text.replace("{control}", contrast.fit.cohort.arms[0]).replace("{arm}", every("active_arm", "arm"))
