@@ -13,7 +13,6 @@ All trials are SIMULATED. Results go into operating.json, and from there into do
 from __future__ import annotations
 
 import argparse
-import ast
 import hashlib
 import json
 import sys
@@ -32,6 +31,7 @@ from progression.store import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from tests.evidence import sources  # noqa: E402
 from tests.wrong_models import random_intercept  # noqa: E402
 
 KEPT = ROOT / "benchmarks" / "operating.json"
@@ -212,20 +212,7 @@ def by_truth(found: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def code_hash() -> str:
     """Of what the results depend on, comments and docstrings left out."""
-    digest = hashlib.sha256()
-    for path in CODE:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if (
-                isinstance(body, list)
-                and body
-                and isinstance(body[0], ast.Expr)
-                and isinstance(getattr(body[0], "value", None), ast.Constant)
-            ):
-                del body[0]
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()[:16]
+    return sources.code_hash(CODE)
 
 
 STUDIES = {"healey": healey, "pilot": pilot, "intercept": intercept, "calibration": calibration}
