@@ -143,15 +143,18 @@ def test_none_where_there_is_none():
     assert inside("als_slope", SLOPES, pg.Rule("change_difference", ">", 0, probability=0.9)) is None
     made = trials("als_slope", SLOPES)
     assert screened(made, pg.models()["als_shared"], Statement.of(rule)) is None  # analysed by another model
-    rising = {
-        **SLOPES,
-        "mean_slope": 1.0,
-    }  # the form of the ratio is that of declines; that of the difference holds either way
-    assert inside("als_slope", rising, pg.Rule("slope_ratio", "<", 1, probability=0.9)) is None
+    rising = {**SLOPES, "mean_slope": 1.0}  # the form of the difference holds whichever way controls go
     assert inside("als_slope", rising, rule)[0] == inside("als_slope", SLOPES, rule)[0]
     assert set(screens()) == {"als_slope", "als_shared", "sle_crp"} and all(
         shelved(pg.models()[one]) for one in screens()
     )
+
+
+def test_a_ratio_of_slopes_reads_the_same_where_controls_rise():
+    rule = pg.Rule("slope_ratio", "<", 1, probability=0.9)
+    mirrored = {**SLOPES, "mean_slope": -SLOPES["mean_slope"], "slope_effect": -SLOPES["slope_effect"]}
+    assert inside("als_slope", mirrored, rule) == pytest.approx(inside("als_slope", SLOPES, rule))
+    assert inside("als_slope", {**mirrored, "slope_effect": SLOPES["slope_effect"]}, rule)[0] < 0
 
 
 def test_success_is_the_chance_to_be_far_enough_inside():

@@ -60,7 +60,9 @@ def test_sources_that_agree_are_trusted_and_those_that_do_not_are_not() -> None:
         assert not fit.problems
         widths[name] = float(pg.contrast(fit, "slope_difference").select(arm="treated").std())
         between[name] = float(fit.posterior["sd_between_slope_effect"].mean())
-    separate, pooled = (effect(cohort, way(arms=SOURCES))[1] for way in (pg.Separate, pg.Pooled))
+    # Whichever engine answers: with each source by itself the search for further modes may wander off where sums cancel, and NUTS is asked.
+    fits = (pg.fit("als_slope", cohort, borrowing=way(arms=SOURCES), random_seed=1) for way in (pg.Separate, pg.Pooled))
+    separate, pooled = (float(pg.contrast(fit, "slope_difference").select(arm="treated").std()) for fit in fits)
     assert pooled < widths["apart"] < 1.03 * separate
     assert widths["alike"] < 0.95 * widths["apart"] and between["alike"] < 0.2 < 0.3 < between["apart"]
 

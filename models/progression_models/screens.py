@@ -45,9 +45,8 @@ def slopes(
     of_slope = known["sd_slope"] ** 2 + known["sd_residual"] ** 2 / _sxx(months)
     if estimand == "slope_difference":
         return np.asarray((effect - value) / np.sqrt(of_slope * (1 / n[0] + 1 / n[1])))
-    if (
-        estimand == "slope_ratio"
-    ):  # control + effect against value x control: above where steeper in the direction of control
+    # control + effect against value x control: above where steeper in the direction of control.
+    if estimand == "slope_ratio":
         above = np.sign(control) * (control + effect - value * control)
         return np.asarray(above / np.sqrt(of_slope * (value**2 / n[0] + 1 / n[1])))
     return None

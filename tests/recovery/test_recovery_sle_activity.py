@@ -125,9 +125,9 @@ def test_agrees_with_the_models_of_one_outcome_where_nothing_is_shared() -> None
         assert float(together.std()) < float(alone.std())
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_calibrated() -> None:
-    """Truths from the priors; one CRP value in five or so below a limit."""
+    """Minutes, hence no part of CI, which reads tests/evidence/activity.json instead. Truths from the priors; one CRP value in five or so below a limit."""
     ranks: dict[str, list[float]] = {}
     for k in range(20):
         rng = np.random.default_rng([5, k])
