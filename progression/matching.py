@@ -46,6 +46,12 @@ def choose_outcomes(
             raise CohortError([fault])
         declared = {outcome.name: outcome for outcome in members}
         chosen[block] = tuple(_merged(have[name], declared.get(name), most) for name in names)
+    if (
+        most is not None and cohort.provenance == "simulated"
+    ):  # scores may be simulated off their scale; counts of joints may not
+        counts = [one for members in chosen.values() for one in members if one.integer]
+        if faults := [fault for one in counts for fault in _off_scale_faults(cohort, one)]:
+            raise CohortError(faults)
     return chosen
 
 
@@ -65,7 +71,6 @@ def _merged(own: Outcome, declared: Outcome | None, most: float | None) -> Outco
 def scale_faults(model: Model, cohort: Cohort, used: Sequence[Outcome]) -> list[Fault]:
     """Faults of scores that a model of bounded whole scores cannot take, simulated and averaged ones not excepted."""
     faults = []
-    visits = cohort.visits
     declared = {outcome.name: outcome for outcome in model.outcomes}
     for name in sorted(set(declared) - {outcome.name for outcome in used}):
         faults.append(Fault(what=f"model {model.name!r} needs all of its {len(declared)} items, and this one is not there",
@@ -79,10 +84,16 @@ def scale_faults(model: Model, cohort: Cohort, used: Sequence[Outcome]) -> list[
                                 remedy="use a model for continuous outcomes, or correct the bounds of the Outcome",
                                 column=outcome.name, value=outcome.upper, table="visits"))  # fmt: skip
             continue
-        for row, what, remedy in off_scale(visits[outcome.name].to_numpy(float), scale):
-            at = visits.iloc[row]
-            faults.append(Fault(what=what, remedy=remedy, column=outcome.name, subject=str(at["subject"]), table="visits",
-                                value=f"{at[outcome.name]:g} at month {at['month']:.3g}"))  # fmt: skip
+        faults += _off_scale_faults(cohort, scale)
+    return faults
+
+
+def _off_scale_faults(cohort: Cohort, scale: Outcome) -> list[Fault]:
+    visits, faults = cohort.visits, []
+    for row, what, remedy in off_scale(visits[scale.name].to_numpy(float), scale):
+        at = visits.iloc[row]
+        faults.append(Fault(what=what, remedy=remedy, column=scale.name, subject=str(at["subject"]), table="visits",
+                            value=f"{at[scale.name]:g} at month {at['month']:.3g}"))  # fmt: skip
     return faults
 
 

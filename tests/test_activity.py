@@ -41,6 +41,18 @@ def test_what_is_not_there_is_named(lupus, als):
         )
 
 
+@pytest.mark.parametrize("name", ["sle_joints", "sle_activity"])
+def test_counts_above_the_joints_assessed_are_refused_in_simulated_cohorts_too(name):
+    cohort = pg.datasets.simulated_sle(n=(5, 5), joints=40, random_seed=1)
+    visits = cohort.visits.assign(arm=lambda t: t["subject"].map(cohort.subjects["arm"]))
+    visits.loc[3, "swollen_joints"] = 33
+    unbounded = pg.Cohort.from_table(visits, time_unit="months", columns={"time": "month"}, provenance="simulated",
+                                     outcomes=["tender_joints", "swollen_joints", "crp_mg_dl"], arms=list(cohort.arms))  # fmt: skip
+    with pytest.raises(CohortError, match=r"'swollen_joints', subject '.*', value '33 at month .*outside 0 to 28"):
+        encode(pg.models()[name], unbounded)
+    encode(pg.models()[name], unbounded, options={"joints": 66})
+
+
 def test_ratios_of_crp_speak_of_crp_alone(lupus, fake_fit):
     fit = fake_fit("sle_activity", lupus, outcomes=["c3_mg_dl"])
     found = pg.contrast(fit)

@@ -1,0 +1,41 @@
+"""The published recovery of sle_activity meets what is claimed of it, and is of this code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from tests.evidence import activity, sources
+
+AGAIN = "run `python -m tests.evidence.activity` again"
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Any]:
+    return json.loads(activity.RESULT.read_text())
+
+
+def test_it_is_of_this_page_and_complete(published: dict[str, Any]) -> None:
+    assert published["page"] == sources.code_hash(sources.page("sle_activity")), f"the model changed; {AGAIN}"
+    assert published["model"]["trials"] == activity.TRIALS and published["the limit"]["trials"] == activity.SUBSTITUTED
+    assert 0.35 < published["censored"] < 0.45
+
+
+def test_intervals_cover_as_often_as_they_say(published: dict[str, Any]) -> None:
+    for name in ("activity_effect", "later_effect", "crp_ratio", *activity.COUNTS):
+        own = published["model"][name]
+        for level in activity.LEVELS:
+            low, high = stats.binom.ppf([0.005, 0.995], activity.TRIALS, level) / activity.TRIALS
+            assert low <= own["coverage"][f"{level:g}"] <= high, (name, level)
+        assert abs(own["mean_error"]) < 3 * own["standard_error"], name
+
+
+def test_what_is_put_in_place_of_censored_values_pulls_the_ratio_towards_one(published: dict[str, Any]) -> None:
+    slope, error = published["model"]["crp_ratio"]["slope_of_truth"]
+    assert abs(slope - 1) < 3 * error
+    for way in ("the limit", "half the limit"):
+        slope, error = published[way]["crp_ratio"]["slope_of_model"]
+        assert slope - 1 > 4 * error, way
