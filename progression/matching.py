@@ -46,9 +46,8 @@ def choose_outcomes(
             raise CohortError([fault])
         declared = {outcome.name: outcome for outcome in members}
         chosen[block] = tuple(_merged(have[name], declared.get(name), most) for name in names)
-    if (
-        most is not None and cohort.provenance == "simulated"
-    ):  # scores may be simulated off their scale; counts of joints may not
+    # Scores may be simulated off their scale; counts of joints may not.
+    if most is not None and cohort.provenance == "simulated":
         counts = [one for members in chosen.values() for one in members if one.integer]
         if faults := [fault for one in counts for fault in _off_scale_faults(cohort, one)]:
             raise CohortError(faults)

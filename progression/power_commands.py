@@ -100,14 +100,23 @@ def _show(found: Any) -> None:
     several = len(found.rules) > 1
     title = escape(f"{found.records.n:,} SIMULATED trials for each truth, analysed by {found.settings['model']}"
                    + ("" if several else f"; {found.rules[0]}"))  # fmt: skip
-    table = Table(
-        "truth", *(["rule"] if several else []), "what", title=title, title_justify="left", box=box.SIMPLE_HEAD
-    )
-    for heading in ("rule met (95 %)", "closed\nform", "early: success\n/ futility", "mean\npatients", "mean\nmonths"):
+    # Within 80 columns, as terminals and logs have: no name may be cut, so that what a share is of stands below its truth.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("truth", min_width=14, overflow="fold")
+    if several:
+        table.add_column("rule", min_width=12, overflow="fold")
+    for heading in (
+        "rule met\n(95 %)",
+        "closed\nform",
+        "early:\nsuccess\n/ futility",
+        "mean\npatients",
+        "mean\nmonths",
+    ):
         table.add_column(heading, no_wrap=True)
     for (_, truth, rule), row in found.table.iterrows():
         closed = percent(row["closed_form"]) if math.isfinite(row["closed_form"]) else "–"
-        cells = [truth, *([rule] if several else []), row["what"], interval(row), closed, f"{100 * row['stop_success']:.1f} / {percent(row['stop_futility'])}",
+        share, _, between = interval(row).partition("(")
+        cells = [f"{truth}\n({row['what']})", *([rule] if several else []), f"{share.rstrip()}\n({between}", closed, f"{100 * row['stop_success']:.1f} / {percent(row['stop_futility'])}",
                  f"{row['patients']:.0f}", f"{row['months']:.1f}"]  # fmt: skip
         table.add_row(*(escape(str(cell)) for cell in cells))
     console.print(table)

@@ -106,7 +106,7 @@ def responders(
     Notes
     -----
     Strategies as in ICH E9(R1). For a new patient, the share of patients whom a composite event befalls by then is drawn from its own
-    posterior under a Beta(1/2, 1/2) prior in each arm, independent of the outcomes.
+    posterior under a Beta(1/2, 1/2) prior in each arm, independent of the outcomes; who left before without an event counts as spared.
     """
     strategies = dict(strategies or {})
     check_responders(fit.cohort, response, month, strategies, new_patients)
@@ -114,22 +114,19 @@ def responders(
     at = float(min(visits[1:], key=lambda one: abs(one - month))) if visits else float(month)
     seed = fit.settings["random_seed"] if random_seed is None else random_seed
     own = _predicted(fit, at, None, draws, seed)
-    seen = {when: _seen(fit.cohort, list(own[0]), one) for when, one in (("start", 0.0), ("now", at))}
-    start = Signs(
-        {
-            name: np.where(np.isfinite(seen["start"][name]), seen["start"][name], values)
-            for name, values in own[0].items()
-        }
-    )
+    names = [outcome.name for members in fit.encoded().blocks.values() for outcome in members]
+    seen = {when: _seen(fit.cohort, names, one) for when, one in (("start", 0.0), ("now", at))}
+    known = seen["start"]
+    start = Signs({name: np.where(np.isfinite(known[name]), known[name], own[0][name]) for name in names})
     meets = response.of(start, own[1])
     decided = _decided(fit.cohort, strategies, at)
-    meets = meets & ~decided.notna().to_numpy()[None, :]
+    struck = decided.notna().to_numpy()
+    meets = meets & ~struck
     arm = fit.cohort.subjects["arm"]
-    there = np.all([np.isfinite(seen[when][name]) for when in seen for name in own[0]], axis=0)
-    observed = pd.array(
-        np.where(decided.notna(), False, response.of(Signs(seen["start"]), Signs(seen["now"]))), dtype="boolean"
-    )
-    observed[~there & decided.isna().to_numpy()] = pd.NA
+    rests_on = start.read | own[1].read  # a sign that the rule does not read may be missing
+    there = np.all([np.isfinite(seen[when][name]) for when in seen for name in rests_on], axis=0)
+    observed = pd.array(response.of(Signs(seen["start"]), Signs(seen["now"])) & ~struck, dtype="boolean")
+    observed[~there & ~struck] = pd.NA
     patients = pd.DataFrame(
         {"arm": arm, "observed": observed, "event": decided, "probability": meets.mean(axis=0)}, index=arm.index
     )
@@ -141,8 +138,9 @@ def responders(
     spared = np.ones_like(would)
     if "composite" in strategies.values():
         for k, label in enumerate(arms):
-            struck, n = int(decided[arm == label].notna().sum()), int((arm == label).sum())
-            spared[:, k] = 1 - rng.beta(0.5 + struck, 0.5 + n - struck, size=len(would)) if n else 1.0
+            n = int((arm == label).sum())
+            hit = int(struck[(arm == label).to_numpy()].sum())
+            spared[:, k] = 1 - rng.beta(0.5 + hit, 0.5 + n - hit, size=len(would))
     these = np.column_stack([meets[:, (arm == label).to_numpy()].mean(axis=1) for label in arms])
     made = xr.Dataset(
         {"these_patients": (("sample", "arm"), these), "new_patient": (("sample", "arm"), would * spared)},

@@ -18,15 +18,20 @@ Strategy = Literal["composite", "treatment policy", "hypothetical"]
 
 
 class Signs(Mapping[str, np.ndarray]):
-    """Values of all outcomes at one visit, by name: arrays of one shape, (sample, subject) where they are predicted."""
+    """Values of all outcomes at one visit, by name: arrays of one shape, (sample, subject) where they are predicted.
+
+    ``read`` holds the names that were asked for: what a rule rests on.
+    """
 
     def __init__(self, values: Mapping[str, np.ndarray]) -> None:
         self._values = dict(values)
+        self.read: set[str] = set()
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._values:
             raise SettingError([setting_fault("response", name, f"is not an outcome of this fit{suggest(name, self._values)}",
                                               f"use {', '.join(self._values)}, or fit with outcomes= that name it")])  # fmt: skip
+        self.read.add(name)
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -280,6 +280,8 @@ def test_the_command_runs_resumes_and_grows(small, tmp_path):
     first = CliRunner().invoke(app, ["power", str(small), "--out", str(out)])
     assert first.exit_code == 0, first.output
     assert "SIMULATED" in first.output and "8 trials for each truth, random seed 1" in first.output
+    assert "…" not in first.output  # within 80 columns nothing is cut
+    assert all(word in first.output for word in ("(type I error)", "(power)", "months"))
     assert {"report.html", "table.csv", "synopsis.txt", "run.json"} <= {one.name for one in out.iterdir()}
     table = pd.read_csv(out / "table.csv", index_col=["design", "truth", "rule"])
     assert list(table["trials"]) == [8, 8] and list(table["true"]) == [0, 0.5]

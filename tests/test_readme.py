@@ -1,4 +1,4 @@
-"""What the README shows on historical controls and on trial design runs as it stands: nothing of the user's own is needed."""
+"""What the README shows on responders, historical controls and trial design runs as it stands: nothing of the user's own is needed."""
 
 import re
 from pathlib import Path
@@ -37,3 +37,11 @@ def test_the_lines_on_trial_design_run(tmp_path, monkeypatch):
     )
     assert names["size"].n > 120
     assert "SIMULATED" in (tmp_path / "power.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_lines_on_responders_run():
+    names = {"pg": pg}
+    lines = lines_of("Who responds").replace("pg.responders(", "found = pg.responders(")
+    exec(lines, names)
+    assert names["found"].patients.loc["4", "event"] == "flare" and not names["lupus"].problems

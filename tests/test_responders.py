@@ -74,6 +74,16 @@ def test_the_four_patients(lupus_fit, lupus):
     assert "single arm" in repr(week12) and "n = 4" in repr(week12) and week12.difference.empty
 
 
+def test_a_sign_that_the_rule_does_not_read_may_be_missing(lupus, fake_fit):
+    visits = lupus.visits.assign(vas=lambda t: t["vas"].where(t["month"] == 0))
+    some = pg.Cohort.from_table(visits, lupus.subjects.reset_index(), time_unit="months", columns={"time": "month"}, outcomes=list(lupus.outcomes),
+                                arms=["anakinra"], allocation="single arm")  # fmt: skip
+    fit = fake_fit("sle_activity", some, outcomes="vas", draws=100)
+    how = {"month": 0.92, "draws": 20, "new_patients": 5}
+    assert pg.responders(fit, FEWER, **how).patients["observed"].notna().all()
+    assert pg.responders(fit, pg.Response("SRI style", sri_style()), **how).patients["observed"].isna().all()
+
+
 def test_strategies(lupus, fake_fit):
     without = lupus.visits[~((lupus.visits["subject"] == "2") & (lupus.visits["month"] > 0))]
     events = lupus.events.rename(columns={"month": "time"})
