@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from progression.cohort import Cohort
-from progression.event_times import event_rows, unsigned
+from progression.event_times import event_rows, every_interval, first_times, interval_rows, unsigned
 from progression.faults import CohortError, Fault
-from progression.groups import encode_calendar, encode_groups, encode_mortality
+from progression.groups import encode_calendar, encode_events, encode_groups, encode_mortality, events_in_use
 from progression.matching import check_options, choose_outcomes, covariate_names, planned_visits, scale_faults
 from progression.modeling import Model
 from progression.onsets import TESTED, onset_arrays
@@ -38,7 +38,7 @@ class Encoded:
     n_padded : int
         Length of the dim `subject` in the program: the size bucket.
     events : tuple of str
-        Names of the observed variables that are times to an event, a row a subject.
+        Names of the observed variables that are times to an event: a row a subject, or a row an interval between planned visits.
     """
 
     coords: Mapping[str, list[Any]]
@@ -105,7 +105,7 @@ class Encoded:
                     fresh = np.zeros((n, *array.shape[1:]))  # average covariates, nothing known of them or of an onset
                     if name in known:
                         fresh = np.array([[arm == one for one in known[name]] for arm in arms], float).reshape(n, -1)
-                    elif name == "linked":  # a clause that is in use or not, for everybody
+                    elif name in ("linked", "on_event"):  # a clause that is in use or not, for everybody
                         fresh = np.ones_like(fresh)
                     arrays[name] = (dims, fresh.reshape(n, *array.shape[1:]))
         for block, members in self.blocks.items():
@@ -125,9 +125,13 @@ class Encoded:
             coords[f"{block}_row"] = list(range(len(grid)))
             arrays |= {f"{block}_{name}": ((f"{block}_row",), column) for name, column in rows.items()}
             arrays |= self._course(block, rows["month"])
+        last = float(max(months))
         for name in self.events:  # followed to the last of these months
-            own = unsigned(np.full(n, -float(max(months))), np.arange(n), float(max(months)))
-            coords[f"{name}_row"] = list(range(n))
+            if f"{name}_visit" in self.arrays:
+                own = every_interval(n, np.asarray(coords["visit"], float), last)
+            else:
+                own = unsigned(np.full(n, -last), np.arange(n), last)
+            coords[f"{name}_row"] = list(range(len(own["value"])))
             arrays |= {f"{name}_{key}": ((f"{name}_row",), column) for key, column in own.items()}
         return replace(self, coords=coords, arrays=arrays, n_padded=n_padded)
 
@@ -153,9 +157,15 @@ class Encoded:
                                 coords={"subject": self.coords["subject"], "month": list(months), dim: names})  # fmt: skip
             folded[block] = made.isel({dim: 0}, drop=True) if len(names) == 1 else made
         for name in self.events:
-            times = rows[name].rename({self.row_dim(name): "subject"}).assign_coords(subject=self.coords["subject"])
-            folded[name] = times.where(times < self.arrays[f"{name}_upper"][1], np.inf)
+            lead = [dim for dim in rows[name].dims if dim != f"{name}_row"]
+            times = self.times(name, rows[name].transpose(*lead, f"{name}_row").to_numpy())
+            folded[name] = xr.DataArray(times, dims=[*lead, "subject"], coords={"subject": self.coords["subject"]})
         return xr.Dataset(folded)
+
+    def times(self, event: str, drawn: np.ndarray) -> np.ndarray:
+        """Months to an event of each subject, (..., subjects), from rows of it, (..., rows); infinite where it does not come."""
+        own = {key: self.arrays[f"{event}_{key}"][1] for key in ("subject", "visit", "upper") if f"{event}_{key}" in self.arrays}
+        return first_times(drawn, own, self.coords.get("visit"), self.n_subjects)
 
 
 def outcome_dim(blocks: Mapping[str, Any], block: str) -> str:
@@ -233,7 +243,8 @@ def encode(
         "on_baseline_arm": (("subject", "baseline_arm"), level),
         "covariates": (("subject", "covariate"), _standardised(subjects, covariates)),
     }
-    for made, labels in (encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm)):
+    clauses = encode_groups(subjects, chosen), encode_mortality(chosen, active, on_arm), encode_events(model, chosen, n)
+    for made, labels in clauses:
         arrays |= made
         coords |= labels
     coords[TESTED], onsets = onset_arrays(subjects, {cohort.arms[0], *cohort.historical_arms} if active else set())
@@ -260,12 +271,14 @@ def encode(
         own = statistics_by_subject(rows, n, len(members))
         arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
                    for name, table in own.items()}  # fmt: skip
-    for name, kinds in model.events.items():
-        rows = event_rows(subjects, visits, kinds)
+    events = events_in_use(model, chosen)
+    for name in events:
+        kinds = model.events[name]
+        rows = event_rows(subjects, visits, kinds) if timetable is None else interval_rows(cohort, timetable, name, kinds)
         coords[f"{name}_row"] = list(range(len(rows["value"])))
         arrays |= {f"{name}_{key}": ((f"{name}_row",), column) for key, column in rows.items()}
     padded = {name: _pad(dims, array, n_padded) for name, (dims, array) in arrays.items()}
-    return Encoded(coords=coords, arrays=padded, blocks=blocks, n_padded=n_padded, events=tuple(model.events))
+    return Encoded(coords=coords, arrays=padded, blocks=blocks, n_padded=n_padded, events=events)
 
 
 def _rows(

@@ -25,9 +25,11 @@ class EventSlice:
     arm : str
     rows : array of int
     upper : array of float
-        Month at which each subject is censored.
+        Month at which each row is censored.
     months : array of float
-        Months at which the share of subjects with the event is looked at.
+        Months at which the share of subjects with the event is looked at; of rows by interval, the visit that ends each.
+    by_interval : bool
+        Whether a row is an interval that a subject entered, not a subject.
     """
 
     block: str
@@ -35,6 +37,7 @@ class EventSlice:
     rows: np.ndarray
     upper: np.ndarray
     months: np.ndarray
+    by_interval: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -44,6 +47,10 @@ class EventSlice:
     def statistics(self, values: np.ndarray) -> dict[tuple[str, float], np.ndarray]:
         """Share of subjects with the event, at all and by some months; `values` of shape (..., rows)."""
         happened = values < self.upper
+        if self.by_interval:
+            by_visit = {float(month): happened[..., self.months == month].mean(axis=-1) for month in np.unique(self.months)}
+            every = {("intervals with the event", math.nan): happened.mean(axis=-1)}
+            return every | {("share with the event since the visit before", month): share for month, share in by_visit.items()}
         found: dict[tuple[str, float], np.ndarray] = {("share with the event", math.nan): happened.mean(axis=-1)}
         for month in self.months[:-1]:
             by_then = (happened & (values <= month)).mean(axis=-1)
@@ -58,8 +65,12 @@ def event_slices(encoded: Encoded, arm_of: dict[str, str]) -> Iterator[EventSlic
         subject, upper = (encoded.arrays[f"{name}_{key}"][1] for key in ("subject", "upper"))
         if not len(subject):
             continue
+        visit = encoded.arrays.get(f"{name}_visit")
         months = np.round(upper.max() * np.arange(1, _TIMES + 1) / _TIMES, 2)
         for arm in encoded.coords["arm"]:
             rows = np.flatnonzero(arms[subject] == arm)
-            if len(rows):
+            if len(rows) and visit is None:
                 yield EventSlice(name, arm, rows, upper[rows], months)
+            elif len(rows) and visit is not None:
+                ends = np.asarray(encoded.coords["visit"], float)[visit[1][rows]]
+                yield EventSlice(name, arm, rows, upper[rows], ends, by_interval=True)

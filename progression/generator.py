@@ -89,10 +89,7 @@ class Generator:
             which = self.encoded.arrays[f"{block}_outcome"][1]
             for index, outcome in enumerate(members):
                 scores[outcome.name] = found[block][:, which == index].reshape(size, n, -1).astype(float)
-        events = {}
-        for name in self.encoded.events:
-            time = np.asarray(found[name], float)
-            events[name] = np.where(time < self.encoded.arrays[f"{name}_upper"][1], time, np.inf)
+        events = {name: self.encoded.times(name, np.asarray(found[name], float)) for name in self.encoded.events}
         slope = None if self.slope is None else _SLOPES[self.slope] * found[self.slope]
         return Complete(scores, events, slope, found.get(ONSET))
 

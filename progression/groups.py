@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from progression.faults import SettingError, setting_fault, suggest
+from progression.modeling import Model
 
 MORTALITY = ("shared", "separate", "linked")
+EVENT = ("at random", "shared")
 
 Array = tuple[tuple[str, ...], np.ndarray]
 Made = tuple[dict[str, Array], dict[str, list[Any]]]
@@ -105,3 +107,26 @@ def encode_mortality(options: Mapping[str, Any], active: Sequence[str], on_arm: 
         "linked": (("subject", "hazard_link"), np.ones((n, len(link)))),
     }  # fmt: skip
     return arrays, {"shared_arm": shared, "separate_arm": separate, "hazard_link": link}
+
+
+def events_in_use(model: Model, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Events that a fit with these options observes: all but those that an option of their own name leaves out.
+
+    Raises
+    ------
+    SettingError
+        For an unknown value of such an option.
+    """
+    faults = [setting_fault(name, options[name], f"is unknown{suggest(str(options[name]), EVENT)}", f"use one of {', '.join(EVENT)}")
+              for name in model.events if name in options and options[name] not in EVENT]  # fmt: skip
+    if faults:
+        raise SettingError(faults)
+    return tuple(name for name in model.events if options.get(name) != "at random")
+
+
+def encode_events(model: Model, options: Mapping[str, Any], n: int) -> Made:
+    """`on_event` (subject, event): 1 for every event that an option switches on, for parameters that belong to it."""
+    events = [name for name in events_in_use(model, options) if name in options]
+    if not set(model.events) & set(options):
+        return {}, {}
+    return {"on_event": (("subject", "event"), np.ones((n, len(events))))}, {"event": events}

@@ -35,7 +35,9 @@ class Model:
         Name of each observed variable of the program and the outcomes stacked in it.
     events : mapping of str to tuple of str
         Name of each observed variable that is a time to an event, known by subject, and the words for that event in a
-        cohort: ``{"death": ("death", "tracheostomy")}``. A cohort that says nothing of events has no rows of it.
+        cohort: ``{"death": ("death", "tracheostomy")}``. A cohort that says nothing of events has no rows of it. In a model that
+        needs "visits" it has a row an interval between planned visits. An option of the event's name, "at random" or "shared", leaves
+        it out or in.
     priors : mapping of str to Prior
         Defaults, one for every name the program asks for.
     presets : mapping of str to mapping of str to Prior
@@ -86,6 +88,11 @@ class Model:
     def outcomes(self) -> tuple[Outcome, ...]:
         """Every outcome of every block."""
         return tuple(outcome for block in self.observes.values() for outcome in block)
+
+    @property
+    def usual_outcomes(self) -> tuple[Outcome, ...]:
+        """Those that are there unless a call names others."""
+        return tuple(outcome for outcome in self.outcomes if outcome.name not in self.unless_named)
 
     def estimand(self, name: str) -> Estimand:
         """The estimand of that name; an unknown name is answered with the nearest."""

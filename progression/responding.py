@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from progression.cohort import Cohort
+from progression.event_times import is_event
 from progression.fitted import Fit
 from progression.responses import Response, Signs, Strategy, check_responders
 
@@ -105,15 +106,17 @@ def responders(
 
     Notes
     -----
-    Strategies as in ICH E9(R1). For a new patient, the share of patients whom a composite event befalls by then is drawn from its own
-    posterior under a Beta(1/2, 1/2) prior in each arm, independent of the outcomes; who left before without an event counts as spared.
+    Strategies as in ICH E9(R1). A new patient's composite event comes when the fit predicts it, where the fit models it (sle_activity with
+    the option ``flare="shared"``): it then befalls those who would have done worse. Of other events, the share of patients whom one
+    befalls by then is drawn from its own posterior under a Beta(1/2, 1/2) prior in each arm, independent of the outcomes; who left
+    before without an event counts as spared.
     """
     strategies = dict(strategies or {})
     check_responders(fit.cohort, response, month, strategies, new_patients)
     visits = fit.encoded().coords.get("visit")
     at = float(min(visits[1:], key=lambda one: abs(one - month))) if visits else float(month)
     seed = fit.settings["random_seed"] if random_seed is None else random_seed
-    own = _predicted(fit, at, None, draws, seed)
+    own, _ = _predicted(fit, at, None, draws, seed)
     names = [outcome.name for members in fit.encoded().blocks.values() for outcome in members]
     seen = {when: _seen(fit.cohort, names, one) for when, one in (("start", 0.0), ("now", at))}
     known = seen["start"]
@@ -132,14 +135,16 @@ def responders(
     )
 
     arms = list(fit.cohort.arms)
-    new = _predicted(fit, at, dict.fromkeys(arms, int(new_patients)), draws, seed)
-    would = response.of(*new).reshape(len(meets), len(arms), -1).mean(axis=2)
+    modelled, others = _composite(fit, strategies)
+    new, times = _predicted(fit, at, dict.fromkeys(arms, int(new_patients)), draws, seed)
+    without = np.all([times[name] > at for name in modelled], axis=0) if modelled else np.array(True)
+    would = (response.of(*new) & without).reshape(len(meets), len(arms), -1).mean(axis=2)
     rng = np.random.default_rng([seed, len(arms)])
     spared = np.ones_like(would)
-    if "composite" in strategies.values():
+    if others:
+        hit_by = _decided(fit.cohort, dict.fromkeys(others, "composite"), at).notna()
         for k, label in enumerate(arms):
-            n = int((arm == label).sum())
-            hit = int(struck[(arm == label).to_numpy()].sum())
+            n, hit = int((arm == label).sum()), int(hit_by[arm == label].sum())
             spared[:, k] = 1 - rng.beta(0.5 + hit, 0.5 + n - hit, size=len(would))
     these = np.column_stack([meets[:, (arm == label).to_numpy()].mean(axis=1) for label in arms])
     made = xr.Dataset(
@@ -153,8 +158,18 @@ def responders(
     return Responders(response, at, strategies, patients, _table(shares), _table(apart), made, _notes(fit, strategies))
 
 
-def _predicted(fit: Fit, month: float, new: Mapping[str, int] | None, draws: int, seed: int) -> tuple[Signs, Signs]:
-    """All outcomes at baseline and at the visit, each (sample, subject)."""
+def _composite(fit: Fit, strategies: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Events of the fit that count as no response, and kinds of the cohort that do so and that the fit knows nothing of."""
+    kinds = [kind for kind, how in strategies.items() if how == "composite"]
+    words = {name: fit.model.events[name] for name in fit.encoded().events}
+    modelled = [name for name, own in words.items() if any(is_event(kind, own) for kind in kinds)]
+    return modelled, [kind for kind in kinds if not any(is_event(kind, words[name]) for name in modelled)]
+
+
+def _predicted(
+    fit: Fit, month: float, new: Mapping[str, int] | None, draws: int, seed: int
+) -> tuple[tuple[Signs, Signs], dict[str, np.ndarray]]:
+    """All outcomes at baseline and at the visit, and months to each event of the fit; each (sample, subject)."""
     found = fit.predict([0.0, month], new_patients=new, draws=draws, random_seed=seed)
     values: dict[str, xr.DataArray] = {}
     for block, members in fit.encoded().blocks.items():
@@ -162,9 +177,9 @@ def _predicted(fit: Fit, month: float, new: Mapping[str, int] | None, draws: int
         for one in members:
             values[one.name] = found[block].sel({dim: one.name}) if dim in found[block].dims else found[block]
     plain = {name: one.transpose("sample", "subject", "month").to_numpy() for name, one in values.items()}
-    return Signs({name: one[..., 0] for name, one in plain.items()}), Signs(
-        {name: one[..., 1] for name, one in plain.items()}
-    )
+    times = {name: found[name].transpose("sample", "subject").to_numpy() for name in fit.encoded().events}
+    start, now = (Signs({name: one[..., k] for name, one in plain.items()}) for k in (0, 1))
+    return (start, now), times
 
 
 def _seen(cohort: Cohort, names: list[str], month: float) -> dict[str, np.ndarray]:
@@ -204,8 +219,11 @@ def _notes(fit: Fit, strategies: Mapping[str, str]) -> tuple[str, ...]:
         notes.append(
             f"n = {len(cohort.subjects)}: what a new patient would do rests on the priors as much as on the data"
         )
-    if "composite" in strategies.values():
-        notes.append("for a new patient, events that count as non-response befall patients whatever their outcomes")
+    modelled, others = _composite(fit, strategies)
+    if modelled:
+        notes.append(f"for a new patient, {', '.join(modelled)} comes when the model predicts it, the sooner the higher the activity")
+    if others:
+        notes.append(f"for a new patient, {', '.join(others)} befalls patients whatever their outcomes")
     if cohort.provenance != "observed":
         notes.append(f"{cohort.provenance.upper()} data")
     return (*notes, *(f"PROBLEM of the fit: {problem}" for problem in fit.problems))

@@ -17,6 +17,7 @@ from progression.event_times import DEATH, event_rows, known_follow_up, signed
 from progression.faults import SettingError, is_number, setting_fault
 from progression.fitted import Fit
 from progression.generator import BLOCK, ONSET, Complete, Generator, generator
+from progression.groups import events_in_use
 from progression.looks import estimand_faults
 from progression.modeling import Model
 from progression.outcomes import Outcome
@@ -125,7 +126,7 @@ def simulator(
     if not isinstance(design, Design):
         raise SettingError([setting_fault("design", type(design).__name__, "is not a Design",
                                           "make one: pg.Design(arms=..., visits_weeks=...)")])  # fmt: skip
-    listed = (outcomes,) if isinstance(outcomes, Outcome) else tuple(outcomes or chosen.outcomes)
+    listed = (outcomes,) if isinstance(outcomes, Outcome) else tuple(outcomes or chosen.usual_outcomes)
     used = chosen.with_options(options)
     made, plan = _prepared(chosen, design, listed, tuple(sorted(used.items(), key=str)), int(random_seed))
     check_suits(design, chosen, made, analysis)
@@ -148,7 +149,7 @@ def _prepared(
     model: Model, design: Design, outcomes: tuple[Outcome, ...], options: tuple[tuple[str, Any], ...], seed: int
 ) -> tuple[Generator, Schedule]:
     """A program compiled for a design: once in a process, for all truths and all chunks of trials."""
-    with_events = bool(model.events) or design.death_per_month is not None
+    with_events = bool(events_in_use(model, dict(options))) or design.death_per_month is not None
     plan = schedule(design, outcomes, with_events=with_events, random_seed=seed)
     encoded = encode(model, plan.program, options=dict(options), outcomes=[one.name for one in outcomes]).unpadded()
     return generator(model, encoded), plan
@@ -196,12 +197,14 @@ def assembled(
         name: whole([one.scores[name] for one in courses], data.visits[name].to_numpy(float), plan.rows)
         for name in courses[0].scores
     }
-    own, own_end = np.zeros(data.n_subjects), np.zeros(data.n_subjects)
-    if known_follow_up(data.subjects):
-        rows = event_rows(data.subjects, data.visits, DEATH)
-        own, own_end = signed(rows["value"], ~rows["censored"]), rows["value"]
     end, entry = ([getattr(one, name) for one in courses] for name in ("end", "entry"))
-    died = [np.where(one.died, one.end, -one.end) for one in courses]
+    own_end, events = np.zeros(data.n_subjects), {}
+    if known_follow_up(data.subjects):
+        kinds = {"death": DEATH} | (dict(origin.model.events) if origin else {})
+        for name in courses[0].ended_by:
+            rows = event_rows(data.subjects, data.visits, kinds[name])
+            own, own_end = signed(rows["value"], ~rows["censored"]), rows["value"]
+            events[name] = whole([signed(one.end, one.ended_by[name]) for one in courses], own, plan.subjects)
     onset = None
     if design.antibody_tests_weeks is not None:
         tested = np.isin(
@@ -210,7 +213,7 @@ def assembled(
         shown = [np.where(tested, one.onset if one.onset is not None else np.nan, np.nan) for one in courses]
         onset = whole(shown, np.full(data.n_subjects, np.nan), plan.subjects)
     return Trials(
-        data, values, {"death": whole(died, own, plan.subjects)} if known_follow_up(data.subjects) else {}, design=design,
+        data, values, events, design=design,
         entry=whole(entry, np.full(data.n_subjects, -np.inf), plan.subjects), followed=whole(end, own_end, plan.subjects),
         onset=onset, first=first, random_seed=random_seed, origin=origin,
     )  # fmt: skip
@@ -231,9 +234,9 @@ def check_range(n: Any, first: Any, random_seed: Any) -> None:
 def check_suits(design: Design, model: Model, made: Generator, analysis: Model | None) -> None:
     """Raise SettingError with all that a design asks and a model does not have, or has already; its looks ask of the model that analyses."""
     faults = []
-    if design.death_per_month is not None and model.events:
-        faults.append(setting_fault("death_per_month", design.death_per_month, f"sets death twice: {model.name!r} has the event "
-                                    f"{', '.join(model.events)} with a hazard of its own", "leave it out, and give the hazard in the truth"))  # fmt: skip
+    if design.death_per_month is not None and "death" in made.encoded.events:
+        faults.append(setting_fault("death_per_month", design.death_per_month, f"sets death twice: {model.name!r} has "
+                                    "a hazard of its own for it", "leave it out, and give the hazard in the truth"))  # fmt: skip
     if design.dropout_by_slope and made.slope is None:
         faults.append(setting_fault("dropout_by_slope", design.dropout_by_slope, f"rests on a patient's own slope, and {model.name!r} has none",
                                     "leave it out"))  # fmt: skip

@@ -29,9 +29,9 @@ class Course:
     entry : array, shape (trials, subjects)
         Calendar month of entry; minus infinity for historical controls, who were there before.
     end : array, shape (trials, subjects)
-        Months from entry to the end of follow-up: the planned one, or drop-out, or death.
-    died : array of bool, shape (trials, subjects)
-        Whether death ended it.
+        Months from entry to the end of follow-up: the planned one, or drop-out, or an event.
+    ended_by : mapping of str to array of bool, shape (trials, subjects)
+        Whether "death", or another event that the program has, ended it.
     onset : array, shape (trials, subjects), or None
         Month of onset of antibodies, where the program has one.
     """
@@ -39,7 +39,7 @@ class Course:
     scores: Mapping[str, np.ndarray]
     entry: np.ndarray
     end: np.ndarray
-    died: np.ndarray
+    ended_by: Mapping[str, np.ndarray]
     onset: np.ndarray | None
 
 
@@ -48,9 +48,9 @@ def happened(
 ) -> Course:
     """Do to complete data what happens to a trial.
 
-    In this order: patients enter; each leaves after a time with a constant hazard, or one that depends on the own slope; each dies at
-    the time that the program drew, or with the design's own hazard; visits after either do not take place; of the others some are
-    missed, never the first; scores are rounded and clipped if the design says so. Historical controls enter before the trial, and the
+    In this order: patients enter; each leaves after a time with a constant hazard, or one that depends on the own slope; to each its
+    event comes (a death, a flare) at the time that the program drew, and death else with the design's own hazard; visits after any of
+    these do not take place; of the others some are missed, never the first; scores are rounded and clipped if the design says so. Historical controls enter before the trial, and the
     same happens to them.
 
     Notes
@@ -61,12 +61,11 @@ def happened(
     planned = np.maximum(months[:, -1], design.visit_months[-1])
     left = _leaving(complete, design, n, random_seed, block)
     left = left if complete.left is None else np.minimum(left, complete.left)
-    death = _waiting(design.death_per_month or 0.0, n, stream(random_seed, block, _DEATH))
-    for time in complete.events.values():
-        death = np.minimum(death, time)
+    times = {"death": _waiting(design.death_per_month or 0.0, n, stream(random_seed, block, _DEATH))} | dict(complete.events)
+    first = np.min(list(times.values()), axis=0)
     end = np.minimum(left, planned)
-    died = death < end
-    end = np.where(died, death, end)
+    ended_by = {name: (time < end) & (time <= first) for name, time in times.items()}
+    end = np.minimum(first, end)
     missed = (
         np.random.default_rng(stream(random_seed, block, _MISSED)).random((BLOCK, *months.shape)) < design.missed_visits
     )
@@ -75,7 +74,7 @@ def happened(
     scores = {}
     for name, value in complete.scores.items():
         scores[name] = np.where(lost, np.nan, kept(value, design, outcomes[name]))
-    return Course(scores, _entry(design, plan, random_seed, block), end, died, complete.onset)
+    return Course(scores, _entry(design, plan, random_seed, block), end, ended_by, complete.onset)
 
 
 def kept(value: np.ndarray, design: Design, outcome: Outcome) -> np.ndarray:

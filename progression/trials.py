@@ -151,11 +151,13 @@ class Trials(Replicates):
                 visits[f"{outcome.name}_censored"] = visits[outcome.name] <= outcome.detection_limit
         seen = visits[[outcome.name for outcome in self.cohort.outcomes]].notna().any(axis=1)
         there = self._there(index)
-        for name, times in self.events.items():
-            died = times[index] > 0
-            subjects["event"] = pd.array([name if one else None for one in died], dtype="str")
-            subjects["event_month"] = np.where(died, times[index], np.nan)
-            subjects["end_of_follow_up"] = np.where(died, np.nan, np.abs(times[index]))
+        if self.events:
+            ends = np.abs(next(iter(self.events.values()))[index])  # one of them at most ended it
+            struck = {name: times[index] > 0 for name, times in self.events.items()}
+            what = np.select(list(struck.values()), list(struck), default="")
+            subjects["event"] = pd.array([word or None for word in what], dtype="str")
+            subjects["event_month"] = np.where(what != "", ends, np.nan)
+            subjects["end_of_follow_up"] = np.where(what != "", np.nan, ends)
         if self.onset is not None:
             own = np.isfinite(self.onset[index]) | np.isposinf(self.onset[index])
             lower, upper = intervals(self.onset[index], self.followed[index], months_of_tests(self.design))

@@ -337,20 +337,29 @@ def sle_activity(
     markers: Sequence[str] = ("crp_mg_dl",),
     joints: int = 28,
     detection_limit: float = 0.0,
+    flare_hazard: float = 0.0,
+    flare_loading: float = 0.0,
 ) -> pd.DataFrame:
     """Counts and markers of one activity; `time_course` and each `effect` in SDs of activity between patients, by visit after the first.
 
-    A marker below the detection limit is flagged, with the limit in its column.
+    A marker below the detection limit is flagged, with the limit in its column. With a hazard of flare (a month, at average activity at
+    baseline) a patient who flares is seen no more; the column `flare` has the month, empty in those who do not.
     """
     rows = []
     for i, arm in enumerate(_arms(n_per_arm)):
-        activity = rng.normal()
+        activity, before, flared, begun = rng.normal(), 0.0, np.nan, len(rows)
         own_counts = [sd * rng.normal() for sd in sd_count]
         own_markers = [sd * rng.normal() for sd in sd_marker]
         for j, month in enumerate(months):
             now = activity + sd_visit * rng.normal()
             if j:
                 now += time_course[j - 1] + ((effect or {}).get(arm) or [0.0] * len(time_course))[j - 1]
+                if flare_hazard:
+                    wait = rng.exponential(1 / (flare_hazard * np.exp(flare_loading * (before + now) / 2)))
+                    if wait < month - months[j - 1]:
+                        flared = months[j - 1] + wait
+                        break
+            before = now
             row: dict[str, Any] = {"subject": f"p{i}", "arm": arm, "time": float(month)}
             for name, level, loading, own, rho in zip(
                 counts, count_level, count_loading, own_counts, overdispersion, strict=True
@@ -365,6 +374,9 @@ def sle_activity(
                 if detection_limit:
                     row[f"{name}_censored"] = value < detection_limit
             rows.append(row)
+        if flare_hazard:
+            for row in rows[begun:]:
+                row["flare"] = flared
     return pd.DataFrame(rows)
 
 

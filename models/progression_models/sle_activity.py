@@ -9,7 +9,7 @@ import xarray as xr
 
 from progression.modeling import Estimand, Facts, Prior, model
 from progression.outcomes import Outcome
-from progression_models import parts
+from progression_models import flares, parts
 
 COUNTS = (
     Outcome("tender_joints", unit="joints", label="tender joints", lower=0, integer=True, higher_is_better=False),
@@ -84,7 +84,7 @@ BY_VISIT: dict[str, Any] = {
     "requires": "control",
     "reference": "control arm",
     "population": "population-averaged",
-    "assumption": f"{parts.COMPARABLE}; {ONE_ACTIVITY}",
+    "assumption": f"{flares.COMPARABLE}; {ONE_ACTIVITY}",
 }
 SINCE: dict[str, Any] = {
     "requires": "no control",
@@ -96,6 +96,7 @@ SINCE: dict[str, Any] = {
 
 @model(
     observes={"counts": COUNTS, "markers": MARKERS},
+    events={"flare": ("flare",)},
     unless_named=("vas", "anti_dsdna_u_ml", "c3_mg_dl", "c4_mg_dl"),
     priors={
         "time_course": Prior("Normal", mu=0, sigma=1),
@@ -110,6 +111,8 @@ SINCE: dict[str, Any] = {
         "marker_loading": Prior("Normal", mu=0, sigma=1),
         "sd_marker": Prior("HalfNormal", sigma=1),
         "sd_residual": Prior("LogNormal", mu=-0.5, sigma=0.5),
+        "flare_hazard": Prior("LogNormal", mu=-3, sigma=1),
+        "flare_loading": Prior("LogNormal", mu=-0.3, sigma=0.5),
     },
     estimands=[
         Estimand("activity_effect", activity_effect, over=("active_arm", "followup_visit"), unit="SD", scale="difference",
@@ -136,31 +139,29 @@ SINCE: dict[str, Any] = {
                  null=1.0, benefit="lower", **SINCE),
         Estimand("later_change", later_change, unit="SD", scale="difference", null=0.0, benefit="lower", **SINCE,
                  label=f"disease activity on treatment, last visit minus first after baseline, {SPREAD}, above 0 = rising again"),
+        *flares.ESTIMANDS,
     ],
     reference="Dunson (2003), JASA 98:555 (latent trajectories behind outcomes of several kinds); Crowder (1978), Applied "
-              "Statistics 27:34 (beta-binomial regression); Hughes (1999), Biometrics 55:625 (censored assays)",
+              "Statistics 27:34 (beta-binomial regression); Hughes (1999), Biometrics 55:625 (censored assays); Wu and Carroll (1988), Biometrics 44:175 (informative drop-out)",
     needs=("baseline", "visits"),
-    options={"baseline": "auto", "joints": 28},
+    options={"baseline": "auto", "joints": 28, "flare": "at random"},
     padded=True,
     sampling={"target_accept": 0.95},
 )  # fmt: skip
 def sle_activity(data: Any, prior: Any) -> None:
-    """Tender and swollen joints and CRP share one activity by patient and visit; counts beta-binomial, CRP censored log-normal."""
+    """Tender and swollen joints, CRP and, on request, time to flare share one activity by patient and visit."""
     time_course = prior("time_course", dims="followup_visit")
     level_difference = prior("level_difference", dims="baseline_arm")
     effect = prior("effect", dims=("active_arm", "followup_visit"))
     sd_visit = prior("sd_visit")
-    count_level, count_loading = (
-        prior("count_level", dims="counts_outcomes"),
-        prior("count_loading", dims="counts_outcomes"),
-    )
+    count_level = prior("count_level", dims="counts_outcomes")
+    count_loading = prior("count_loading", dims="counts_outcomes")
     sd_count = prior("sd_count", dims="counts_outcomes")
     overdispersion = prior("overdispersion", dims="counts_outcomes")  # correlation of two joints at one visit
-    marker_level, marker_loading = (
-        prior("marker_level", dims="markers_outcomes"),
-        prior("marker_loading", dims="markers_outcomes"),
-    )
+    marker_level = prior("marker_level", dims="markers_outcomes")
+    marker_loading = prior("marker_loading", dims="markers_outcomes")
     sd_marker, sd_residual = prior("sd_marker", dims="markers_outcomes"), prior("sd_residual", dims="markers_outcomes")
+    flare_hazard, flare_loading = prior("flare_hazard", dims="event"), prior("flare_loading", dims="event")
 
     # What each indicator's rows say of a patient: how precisely, and how much of that is of the activity they share.
     counts, markers = data.counts, data.markers
@@ -199,3 +200,9 @@ def sle_activity(data: Any, prior: Any) -> None:
         marker_level[k] + own_marker[i, k] + marker_loading[k] * activity[i, markers.visit], sd_residual[k]
     )
     pm.Censored("markers", measured, lower=markers.lower, upper=None, observed=markers.value, dims="markers_row")
+
+    if parts.has_columns(data.on_event):  # an activity that is rising brings the flare, and with it the visits that are missing
+        flare = data.flare
+        between = (activity[flare.subject, flare.visit - 1] + activity[flare.subject, flare.visit]) / 2
+        time = pm.Exponential.dist(lam=flare_hazard[0] * pm.math.exp(flare_loading[0] * between))
+        pm.Censored("flare", time, lower=None, upper=flare.upper, observed=flare.value, dims="flare_row")

@@ -41,6 +41,14 @@ def cohort(table: pd.DataFrame, limit: float | None = None) -> pg.Cohort:
                                 arms=list(dict.fromkeys(table["arm"])), provenance="simulated")  # fmt: skip
 
 
+def flaring(table: pd.DataFrame) -> pg.Cohort:
+    """With flares among its events; of a trial whose patients leave for nothing else."""
+    flares = table.groupby("subject", sort=False)["flare"].first().dropna()
+    events = pd.DataFrame({"subject": flares.index, "time": flares.to_numpy(), "kind": "flare"})
+    return pg.Cohort.from_table(table.drop(columns="flare"), events=events, time_unit="months", outcomes=[*COUNTS, "crp_mg_dl"],
+                                allocation="randomised", arms=["control", "treated"], provenance="simulated")  # fmt: skip
+
+
 def test_where_counts_say_nothing_crp_is_a_normal_linear_model() -> None:
     """All SDs and the loading of CRP known, counts without loading: generalised least squares, in closed form."""
     table = simulators.sle_activity(np.random.default_rng(8), n_per_arm={"control": 7, "treated": 9}, months=MONTHS,
@@ -108,6 +116,26 @@ def test_each_row_has_scipys_density() -> None:
     np.testing.assert_allclose(fit.idata["log_likelihood"]["markers"].isel(chain=1, draw=7), exact[0], rtol=1e-6)
 
 
+def test_each_interval_has_scipys_density() -> None:
+    """Of a flare: exponential, at the hazard of the mean activity of the two visits around it; of none, its survival."""
+    table = simulators.sle_activity(np.random.default_rng(6), n_per_arm={"control": 8, "treated": 8}, months=MONTHS,
+                                    effect={"treated": [-0.6, -0.3]}, flare_hazard=0.2, flare_loading=1.0, **TRUTH)  # fmt: skip
+    fit = pg.fit("sle_activity", flaring(table), options={"flare": "shared"}, random_seed=1, **QUICK).with_log_likelihood()
+    at = fit.posterior.isel(chain=0, draw=11)
+    flares, last = (table.groupby("subject", sort=False)[name].max() for name in ("flare", "time"))
+    exact = []
+    for subject in flares.index:
+        activity = at["activity"].sel(subject=subject).to_numpy()
+        for k, (begin, end) in enumerate(zip(MONTHS[:-1], MONTHS[1:], strict=True)):
+            if last[subject] < begin or flares[subject] < begin:
+                continue
+            rate = float(at["flare_hazard"].item() * np.exp(at["flare_loading"].item() * (activity[k] + activity[k + 1]) / 2))
+            own = stats.expon(scale=1 / rate)
+            exact.append(own.logpdf(flares[subject] - begin) if flares[subject] <= end else own.logsf(end - begin))
+    assert 2 < flares.notna().sum() < 14
+    np.testing.assert_allclose(fit.idata["log_likelihood"]["flare"].isel(chain=0, draw=11), exact, rtol=1e-6)
+
+
 def test_agrees_with_the_models_of_one_outcome_where_nothing_is_shared() -> None:
     """Without departures and with many patients the ratios are those of `sle_joints` and `sle_crp`, and sharing narrows them."""
     table = simulators.sle_activity(np.random.default_rng(21), n_per_arm={"control": 50, "treated": 50}, months=MONTHS,
@@ -147,4 +175,26 @@ def test_calibrated() -> None:
             ranks.setdefault(f"time_course {month}", []).append(rank(p["time_course"][..., j], truth["time_course"][j]))
             found = pg.contrast(fit, "activity_effect").select(visit=month)
             ranks.setdefault(f"activity_effect {month}", []).append(rank(found, effect[j]))
+    assert_calibrated(ranks)
+
+
+@pytest.mark.evidence
+def test_flares_are_calibrated() -> None:
+    """The hazard, its loading and what they do to the course, truths from the priors, patients who flare seen no more."""
+    ranks: dict[str, list[float]] = {}
+    hazards = {"flare_hazard": pg.Prior("LogNormal", mu=-2, sigma=0.5), "flare_loading": pg.Prior("LogNormal", mu=-0.3, sigma=0.5)}
+    for k in range(20):
+        rng = np.random.default_rng([9, k])
+        effect, course = draw(rng, PRIORS["effect"], 2), draw(rng, PRIORS["time_course"], 2)
+        truth = TRUTH | {"time_course": course, "sd_visit": float(draw(rng, PRIORS["sd_visit"]))}
+        known = {name: float(draw(rng, prior)) for name, prior in hazards.items()}
+        table = simulators.sle_activity(rng, n_per_arm={"control": 25, "treated": 25}, months=MONTHS, effect={"treated": list(effect)},
+                                        **known, **truth)  # fmt: skip
+        p = pg.fit("sle_activity", flaring(table), priors=hazards, options={"flare": "shared"}, random_seed=k, **QUICK).posterior
+        for name in hazards:
+            ranks.setdefault(name, []).append(rank(p[name][..., 0], known[name]))
+        for j, month in enumerate(MONTHS[1:]):
+            ranks.setdefault(f"time_course {month}", []).append(rank(p["time_course"][..., j], course[j]))
+            ranks.setdefault(f"effect {month}", []).append(rank(p["effect"][..., 0, j], effect[j]))
+        ranks.setdefault("sd_visit", []).append(rank(p["sd_visit"], truth["sd_visit"]))
     assert_calibrated(ranks)
