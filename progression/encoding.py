@@ -164,7 +164,11 @@ class Encoded:
 
     def times(self, event: str, drawn: np.ndarray) -> np.ndarray:
         """Months to an event of each subject, (..., subjects), from rows of it, (..., rows); infinite where it does not come."""
-        own = {key: self.arrays[f"{event}_{key}"][1] for key in ("subject", "visit", "upper") if f"{event}_{key}" in self.arrays}
+        own = {
+            key: self.arrays[f"{event}_{key}"][1]
+            for key in ("subject", "visit", "upper")
+            if f"{event}_{key}" in self.arrays
+        }
         return first_times(drawn, own, self.coords.get("visit"), self.n_subjects)
 
 
@@ -269,12 +273,16 @@ def encode(
         # By what the program was written for: one outcome of a model of two still has its dim.
         dims = ("subject",) if len(model.observes[block]) == 1 else ("subject", outcome_dim(blocks, block))
         own = statistics_by_subject(rows, n, len(members))
+        if timetable is not None:
+            arrays[f"{block}_at_visit"] = (("subject", "visit"), _shares(rows, n, len(coords["visit"])))
         arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
                    for name, table in own.items()}  # fmt: skip
     events = events_in_use(model, chosen)
     for name in events:
         kinds = model.events[name]
-        rows = event_rows(subjects, visits, kinds) if timetable is None else interval_rows(cohort, timetable, name, kinds)
+        rows = (
+            event_rows(subjects, visits, kinds) if timetable is None else interval_rows(cohort, timetable, name, kinds)
+        )
         coords[f"{name}_row"] = list(range(len(rows["value"])))
         arrays |= {f"{name}_{key}": ((f"{name}_row",), column) for key, column in rows.items()}
     padded = {name: _pad(dims, array, n_padded) for name, (dims, array) in arrays.items()}
@@ -377,6 +385,12 @@ def statistics_by_subject(rows: Mapping[str, np.ndarray], n: int, n_outcomes: in
         found["logit_information"] = np.bincount(cell, upper * share * (1 - share), size)
         found["most"] = mean(upper)
     return {name: column.reshape(n, n_outcomes) for name, column in found.items()}
+
+
+def _shares(rows: Mapping[str, np.ndarray], n: int, n_visits: int) -> np.ndarray:
+    """Share of each subject's own rows at each visit, (n, visits): to average over visits as its rows do."""
+    seen = np.bincount(rows["subject"] * n_visits + rows["visit"], minlength=n * n_visits).reshape(n, n_visits)
+    return np.asarray(seen / np.maximum(seen.sum(axis=1, keepdims=True), 1))
 
 
 def _pad(dims: tuple[str, ...], array: np.ndarray, n_padded: int) -> Array:

@@ -48,9 +48,13 @@ class EventSlice:
         """Share of subjects with the event, at all and by some months; `values` of shape (..., rows)."""
         happened = values < self.upper
         if self.by_interval:
-            by_visit = {float(month): happened[..., self.months == month].mean(axis=-1) for month in np.unique(self.months)}
+            by_visit = {
+                float(month): happened[..., self.months == month].mean(axis=-1) for month in np.unique(self.months)
+            }
             every = {("intervals with the event", math.nan): happened.mean(axis=-1)}
-            return every | {("share with the event since the visit before", month): share for month, share in by_visit.items()}
+            return every | {
+                ("share with the event since the visit before", month): share for month, share in by_visit.items()
+            }
         found: dict[tuple[str, float], np.ndarray] = {("share with the event", math.nan): happened.mean(axis=-1)}
         for month in self.months[:-1]:
             by_then = (happened & (values <= month)).mean(axis=-1)

@@ -11,7 +11,18 @@ from progression.cohort import Cohort
 from progression.door.events import is_death
 from progression.faults import CohortError, Fault
 
-__all__ = ["DEATH", "event_rows", "every_interval", "first_times", "interval_rows", "is_event", "known_follow_up", "planned_intervals", "signed", "unsigned"]
+__all__ = [
+    "DEATH",
+    "event_rows",
+    "every_interval",
+    "first_times",
+    "interval_rows",
+    "is_event",
+    "known_follow_up",
+    "planned_intervals",
+    "signed",
+    "unsigned",
+]
 
 # What ends the observation of function in ALS trials: death, or what it is put off by for good.
 DEATH = ("death", "permanent assisted ventilation", "permanent ventilation", "pav", "tracheostomy")
@@ -109,9 +120,13 @@ def interval_rows(cohort: Cohort, timetable: pd.Series, name: str, kinds: Sequen
     subjects, visits = cohort.subjects, cohort.visits
     nowhere = pd.Series(np.nan, subjects.index)
     month = subjects.get("event_month", nowhere).to_numpy(float, na_value=np.nan)
-    own = np.array([is_event(one, kinds) for one in subjects.get("event", pd.Series(None, subjects.index, dtype=object))])
+    own = np.array(
+        [is_event(one, kinds) for one in subjects.get("event", pd.Series(None, subjects.index, dtype=object))]
+    )
     listed = cohort.events
-    listed = listed[listed["kind"].map(lambda kind: is_event(kind, kinds)).astype(bool)].groupby("subject")["month"].min()
+    listed = (
+        listed[listed["kind"].map(lambda kind: is_event(kind, kinds)).astype(bool)].groupby("subject")["month"].min()
+    )
     first = np.fmin(np.where(own, month, np.inf), listed.reindex(subjects.index).fillna(np.inf).to_numpy(float))
     if not known_follow_up(subjects) and not len(cohort.events):
         raise CohortError.single(f"the cohort says nothing of events, and the model is asked for the time to {name}",
@@ -150,7 +165,9 @@ def every_interval(n: int, planned: np.ndarray, last: float) -> dict[str, np.nda
             "censored": np.ones(n * k, bool), "upper": upper}  # fmt: skip
 
 
-def first_times(drawn: np.ndarray, rows: Mapping[str, np.ndarray], planned: Sequence[float] | None, n: int) -> np.ndarray:
+def first_times(
+    drawn: np.ndarray, rows: Mapping[str, np.ndarray], planned: Sequence[float] | None, n: int
+) -> np.ndarray:
     """Months to the event of each subject, (..., subjects), from drawn rows, (..., rows): infinite where it does not come.
 
     Parameters

@@ -221,7 +221,9 @@ def _notes(fit: Fit, strategies: Mapping[str, str]) -> tuple[str, ...]:
         )
     modelled, others = _composite(fit, strategies)
     if modelled:
-        notes.append(f"for a new patient, {', '.join(modelled)} comes when the model predicts it, the sooner the higher the activity")
+        notes.append(
+            f"for a new patient, {', '.join(modelled)} comes when the model predicts it, the sooner the higher the activity"
+        )
     if others:
         notes.append(f"for a new patient, {', '.join(others)} befalls patients whatever their outcomes")
     if cohort.provenance != "observed":

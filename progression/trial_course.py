@@ -61,7 +61,9 @@ def happened(
     planned = np.maximum(months[:, -1], design.visit_months[-1])
     left = _leaving(complete, design, n, random_seed, block)
     left = left if complete.left is None else np.minimum(left, complete.left)
-    times = {"death": _waiting(design.death_per_month or 0.0, n, stream(random_seed, block, _DEATH))} | dict(complete.events)
+    times = {"death": _waiting(design.death_per_month or 0.0, n, stream(random_seed, block, _DEATH))} | dict(
+        complete.events
+    )
     first = np.min(list(times.values()), axis=0)
     end = np.minimum(left, planned)
     ended_by = {name: (time < end) & (time <= first) for name, time in times.items()}

@@ -37,7 +37,11 @@ def made(people, events=None, months=(0.0, 1.0, 3.0, 6.0)):
 def rows(cohort):
     encoded = encode(MODEL, cohort, options=SHARED)
     columns = {key: encoded.arrays[f"flare_{key}"][1] for key in ("subject", "visit", "value", "censored", "upper")}
-    return pd.DataFrame(columns).assign(subject=np.array(encoded.coords["subject"])[columns["subject"]]).set_index(["subject", "visit"])
+    return (
+        pd.DataFrame(columns)
+        .assign(subject=np.array(encoded.coords["subject"])[columns["subject"]])
+        .set_index(["subject", "visit"])
+    )
 
 
 def simulated(rng, n, **more):
@@ -68,25 +72,35 @@ def test_rows_by_hand():
         {"subject": "flares", "last": 1.0, "event": "flare of arthritis", "event_time": 1.5},
         {"subject": "at a visit"}, {"subject": "after all", "end_of_follow_up": 9.0}, {"subject": "twice"},
     ]  # fmt: skip
-    events = [("at a visit", 3.0, "Flare"), ("after all", 8.0, "flare"), ("twice", 4.0, "flare"), ("twice", 0.5, "flare"), ("stays", 2.0, "pneumonia")]
+    events = [
+        ("at a visit", 3.0, "Flare"),
+        ("after all", 8.0, "flare"),
+        ("twice", 4.0, "flare"),
+        ("twice", 0.5, "flare"),
+        ("stays", 2.0, "pneumonia"),
+    ]
     found = rows(made(people, events))
     value = found["value"].groupby("subject").apply(list)
     assert value["stays"] == value["misses"] == value["after all"] == [1, 2, 3]
     assert value["leaves"] == [1] and value["known"] == [1, 1.5] and value["dies"] == [1, 1]
     assert value["flares"] == [1, 0.5] and value["at a visit"] == [1, 2] and value["twice"] == [0.5]
     struck = found[~found["censored"]]
-    assert list(struck.index) == [("flares", 2), ("at a visit", 2), ("twice", 1)] or set(struck.index) == {("flares", 2), ("at a visit", 2), ("twice", 1)}
+    assert list(struck.index) == [("flares", 2), ("at a visit", 2), ("twice", 1)] or set(struck.index) == {
+        ("flares", 2),
+        ("at a visit", 2),
+        ("twice", 1),
+    }
     assert (struck["value"] < struck["upper"]).all(), "an event on the day of a visit is one"
     censored = found[found["censored"]]
     assert (censored["value"] == censored["upper"]).all()
 
 
 def test_refusals(lupus):
-    with pytest.raises(SettingError, match="'flare'.*is unknown; did you mean 'shared'.*Use one of at random, shared"):
+    with pytest.raises(SettingError, match=r"'flare'.*is unknown; did you mean 'shared'.*Use one of at random, shared"):
         encode(MODEL, lupus, options={"flare": "shred"})
     with pytest.raises(CohortError, match="says nothing of events"):
         encode(MODEL, made([{"subject": "a"}, {"subject": "b"}]), options=SHARED)
-    with pytest.raises(CohortError, match="subject 'b', value 0.0: flare at month 0 is at or before baseline"):
+    with pytest.raises(CohortError, match=r"subject 'b', value 0\.0: flare at month 0 is at or before baseline"):
         encode(MODEL, made([{"subject": "a"}, {"subject": "b"}], [("b", 0.0, "flare")]), options=SHARED)
 
 
@@ -106,7 +120,9 @@ def test_padding_changes_nothing_with_flares(lupus, monkeypatch):
         monkeypatch.setattr("progression.encoding.size_bucket", lambda _, n=n: n)
         built = build(MODEL, encode(MODEL, lupus, options=SHARED), MODEL.priors).model
         point = {name: np.zeros_like(value) for name, value in built.initial_point().items()}
-        own = sum(value.size for name, value in point.items() if name.endswith("_raw"))  # each a standard normal of a subject
+        own = sum(
+            value.size for name, value in point.items() if name.endswith("_raw")
+        )  # each a standard normal of a subject
         whole = built.compile_fn(built.logp(), mode="FAST_COMPILE")(point)
         found.append(float(whole) + own * np.log(2 * np.pi) / 2)
     assert found[0] == pytest.approx(found[1], abs=1e-10)
@@ -166,8 +182,22 @@ def test_predictions_and_responses_of_new_patients_are_those_of_simulated_ones(f
     first = table.drop_duplicates("subject").set_index("subject")
     wide = {month: table[table["time"] == month].set_index("subject").reindex(first.index) for month in (0, 3)}
     meets = fewer_joints()(wide[0], wide[3]).to_numpy()  # who flared has no visit, hence no response
-    found = pg.responders(fit, pg.Response("fewer", fewer_joints()), month=3, draws=400, new_patients=200, strategies={"flare": "composite"})
-    plain = pg.responders(fit, pg.Response("fewer", fewer_joints()), month=3, draws=400, new_patients=200, strategies={"flare": "treatment policy"})
+    found = pg.responders(
+        fit,
+        pg.Response("fewer", fewer_joints()),
+        month=3,
+        draws=400,
+        new_patients=200,
+        strategies={"flare": "composite"},
+    )
+    plain = pg.responders(
+        fit,
+        pg.Response("fewer", fewer_joints()),
+        month=3,
+        draws=400,
+        new_patients=200,
+        strategies={"flare": "treatment policy"},
+    )
     for k, arm in enumerate(("control", "treated")):
         who = (first["arm"] == arm).to_numpy()
         for month in (1.0, 3.0):
@@ -179,12 +209,17 @@ def test_predictions_and_responses_of_new_patients_are_those_of_simulated_ones(f
         assert abs(found.arms.loc[(arm, "a new patient"), "mean"] - share) < 4 * error
         # Who flares would have done worse: less is lost than if flares came by lot.
         spared = 1 - (first["flare"][who] <= 3).mean()
-        assert found.arms.loc[(arm, "a new patient"), "mean"] > 1.02 * spared * plain.arms.loc[(arm, "a new patient"), "mean"]
+        assert (
+            found.arms.loc[(arm, "a new patient"), "mean"]
+            > 1.02 * spared * plain.arms.loc[(arm, "a new patient"), "mean"]
+        )
     assert any("when the model predicts it" in note for note in found.notes)
     assert not any("when the model predicts it" in note for note in plain.notes)
 
 
-TRIAL = pg.Design(arms={"control": 40, "treated": 40}, visits_weeks=(0, 4, 13), dropout_per_month=0.02, missed_visits=0.05)
+TRIAL = pg.Design(
+    arms={"control": 40, "treated": 40}, visits_weeks=(0, 4, 13), dropout_per_month=0.02, missed_visits=0.05
+)
 KNOWN = {**TRUTH, "effect": [-0.5, -0.8]}
 
 
@@ -197,7 +232,10 @@ def test_simulated_trials_lose_those_who_flare():
     assert after.any() and all(np.isnan(value[after]).all() for value in trials.values.values())
     assert not (trials.events["death"] > 0).any()
     arm = (trials.cohort.subjects["arm"] == "treated").to_numpy()
-    for k in (0, 1):  # drop-out of 2 % a month hides some of the flares: fewer than the estimand says, by less than it takes away
+    for k in (
+        0,
+        1,
+    ):  # drop-out of 2 % a month hides some of the flares: fewer than the estimand says, by less than it takes away
         expected = 1 - trials.true_value("flare_free").isel(data_set=0, arm=k).item()
         share = flared[:, arm == bool(k)].mean()
         assert expected * (1 - 0.02 * 3) - 0.012 < share < expected + 0.012
@@ -212,7 +250,10 @@ def test_a_trial_without_flares_is_the_same_as_before():
     plain = pg.simulate(TRIAL, "sle_activity", truth=KNOWN, n=3, random_seed=3)
     assert plain.events == {} and list(plain.values) == NAMES
     dying = pg.simulate(
-        pg.Design(arms={"control": 40, "treated": 40}, visits_weeks=(0, 4, 13), death_per_month=0.2), "sle_activity", truth=KNOWN, n=3
+        pg.Design(arms={"control": 40, "treated": 40}, visits_weeks=(0, 4, 13), death_per_month=0.2),
+        "sle_activity",
+        truth=KNOWN,
+        n=3,
     )
     assert (dying.events["death"] > 0).any()
     with pytest.raises(SettingError, match="flare_hazard"):
@@ -231,6 +272,8 @@ def test_missing_because_of_a_flare_is_not_missing_at_random(real_fit):
                                   time_unit="months", outcomes=NAMES, arms=["treated"], allocation="single arm", provenance="simulated")  # fmt: skip
     z = {}
     for how in ("at random", "shared"):
-        late = real_fit("sle_activity", cohort, options={"flare": how}, draws=500, tune=500).posterior["time_course"][..., -1]
+        late = real_fit("sle_activity", cohort, options={"flare": how}, draws=500, tune=500).posterior["time_course"][
+            ..., -1
+        ]
         z[how] = float((late.mean() - 0.6) / late.std())
     assert z["at random"] < -3 and abs(z["shared"]) < 2.5

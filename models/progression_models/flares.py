@@ -23,7 +23,9 @@ _POINTS = 256
 def _lengths(course: xr.DataArray) -> xr.DataArray:
     """Months between planned visits, by the visit that ends the interval."""
     months = course["followup_visit"].to_numpy().astype(float)
-    return xr.DataArray(np.diff(months, prepend=0.0), dims="followup_visit", coords={"followup_visit": course["followup_visit"]})
+    return xr.DataArray(
+        np.diff(months, prepend=0.0), dims="followup_visit", coords={"followup_visit": course["followup_visit"]}
+    )
 
 
 def _between(at_visits: xr.DataArray) -> xr.DataArray:
@@ -57,7 +59,9 @@ def flare_free(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
     if not found.size:
         return found
     normals = _patients(hazard.sizes["followup_visit"] + 1)
-    for level, departures in zip(normals[:, 0], normals[:, 1:], strict=True):  # point by point: all at once would be as large as the posterior times their number
+    for level, departures in zip(
+        normals[:, 0], normals[:, 1:], strict=True
+    ):  # point by point: all at once would be as large as the posterior times their number
         off = level + posterior["sd_visit"] * course["followup_visit"].copy(data=(departures[:-1] + departures[1:]) / 2)
         found = found + parts.exp(-(hazard * parts.exp(loading * off)).sum("followup_visit"))
     return found / len(normals)

@@ -146,7 +146,7 @@ SINCE: dict[str, Any] = {
     needs=("baseline", "visits"),
     options={"baseline": "auto", "joints": 28, "flare": "at random"},
     padded=True,
-    sampling={"target_accept": 0.95},
+    sampling={"target_accept": 0.9},
 )  # fmt: skip
 def sle_activity(data: Any, prior: Any) -> None:
     """Tender and swollen joints, CRP and, on request, time to flare share one activity by patient and visit."""
@@ -170,23 +170,23 @@ def sle_activity(data: Any, prior: Any) -> None:
     shared_counts = count_loading * of_counts / (1 + sd_count**2 * of_counts)
     shared_markers = marker_loading * of_markers / (1 + sd_marker**2 * of_markers)
     precision = (count_loading * shared_counts).sum(axis=1) + (marker_loading * shared_markers).sum(axis=1)
-    told = (shared_counts * (counts.mean_logit - count_level)).sum(axis=1) + (
-        shared_markers * (markers.mean_log - marker_level)
-    ).sum(axis=1)
+    told = (shared_counts * (counts.mean_logit - count_level)).sum(axis=1)
+    told = told + (shared_markers * (markers.mean_log - marker_level)).sum(axis=1)
 
-    # A standard normal between patients: the unit of activity, in which everything else of it is measured.
-    level = parts.subject_effect("level", parts.linear(data.on_baseline_arm, level_difference), 1.0,
-                                 estimate=told / (precision + 1e-6), precision=precision)  # fmt: skip
     departure = parts.subject_effect("departure", 0.0, sd_visit, estimate=0.0, precision=0.0, dims=("subject", "visit"))
-    activity = level[:, None] + parts.from_first_visit(time_course) + departure
+    course = parts.from_first_visit(time_course) + departure
     if parts.has_columns(data.on_arm):
-        activity = activity + parts.effect_by_visit(effect, data.on_arm)
-    activity = pm.Deterministic("activity", activity, dims=("subject", "visit"))
+        course = course + parts.effect_by_visit(effect, data.on_arm)
+    # A standard normal between patients: the unit of activity, in which everything else of it is measured.
+    level = parts.subject_effect("level", parts.linear(data.on_baseline_arm, level_difference), 1.0, precision=precision,
+                                 estimate=told / (precision + 1e-6) - (course * counts.at_visit).sum(axis=1))  # fmt: skip
+    activity = pm.Deterministic("activity", level[:, None] + course, dims=("subject", "visit"))
+    when_counted, when_measured = ((activity * one.at_visit).sum(axis=1)[:, None] for one in (counts, markers))
     own_count = parts.subject_effect("own_count", 0.0, sd_count, dims=("subject", "counts_outcomes"), precision=of_counts,
-                                     estimate=counts.mean_logit - count_level - count_loading * level[:, None])  # fmt: skip
+                                     estimate=counts.mean_logit - count_level - count_loading * when_counted)  # fmt: skip
     own_count = pm.Deterministic("own_count", own_count, dims=("subject", "counts_outcomes"))
     own_marker = parts.subject_effect("own_marker", 0.0, sd_marker, dims=("subject", "markers_outcomes"), precision=of_markers,
-                                      estimate=markers.mean_log - marker_level - marker_loading * level[:, None])  # fmt: skip
+                                      estimate=markers.mean_log - marker_level - marker_loading * when_measured)  # fmt: skip
     own_marker = pm.Deterministic("own_marker", own_marker, dims=("subject", "markers_outcomes"))
 
     i, k = counts.subject, counts.outcome
@@ -196,12 +196,13 @@ def sle_activity(data: Any, prior: Any) -> None:
                     observed=counts.value, dims="counts_row")  # fmt: skip
 
     i, k = markers.subject, markers.outcome
-    measured = pm.LogNormal.dist(
-        marker_level[k] + own_marker[i, k] + marker_loading[k] * activity[i, markers.visit], sd_residual[k]
-    )
+    location = marker_level[k] + own_marker[i, k] + marker_loading[k] * activity[i, markers.visit]
+    measured = pm.LogNormal.dist(location, sd_residual[k])
     pm.Censored("markers", measured, lower=markers.lower, upper=None, observed=markers.value, dims="markers_row")
 
-    if parts.has_columns(data.on_event):  # an activity that is rising brings the flare, and with it the visits that are missing
+    if parts.has_columns(
+        data.on_event
+    ):  # activity that rises brings the flare, and with it the visits that are missing
         flare = data.flare
         between = (activity[flare.subject, flare.visit - 1] + activity[flare.subject, flare.visit]) / 2
         time = pm.Exponential.dist(lam=flare_hazard[0] * pm.math.exp(flare_loading[0] * between))

@@ -132,7 +132,10 @@ def flaring(index: int) -> dict[str, Any]:
         own = {"time_course": (p["time_course"][..., 1], course[1]), "effect": (p["effect"][..., 0, 1], effect[1])}
         own |= {name: (p[name][..., 0], FLARES[name]) for name in ("flare_hazard", "flare_loading") if how == "shared"}
         plain = {name: (np.asarray(x).ravel(), true) for name, (x, true) in own.items()}
-        found[how] = {name: [round(float(v), 6) for v in (x.mean() - true, x.std(), np.mean(x < true))] for name, (x, true) in plain.items()}
+        found[how] = {
+            name: [round(float(v), 6) for v in (x.mean() - true, x.std(), np.mean(x < true))]
+            for name, (x, true) in plain.items()
+        }
     return found
 
 
@@ -170,7 +173,11 @@ def summary(trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def summary_of_flares(trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Coverage and mean error of course and effect at the last visit, with the hazard in the model and without."""
-    found: dict[str, Any] = {"trials": len(trials), "truth": FLARES, "flared": round(float(np.mean([one["flared"] for one in trials])), 3)}
+    found: dict[str, Any] = {
+        "trials": len(trials),
+        "truth": FLARES,
+        "flared": round(float(np.mean([one["flared"] for one in trials])), 3),
+    }
     for how in HOW:
         made = {}
         for name in trials[0][how]:
@@ -206,7 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = given.work / sources.code_hash(sources.page("sle_activity"))  # nothing old is taken for new
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [*range(given.trials), *range(TRIALS, TRIALS + min(FLARING, given.trials))]
-    done = Parallel(n_jobs=given.workers)(delayed(works)(wanted[i :: given.workers], folder) for i in range(given.workers))
+    done = Parallel(n_jobs=given.workers)(
+        delayed(works)(wanted[i :: given.workers], folder) for i in range(given.workers)
+    )
     every = [done[i % given.workers][i // given.workers] for i in range(len(wanted))]
     found = {**summary(every[: given.trials]), "flares": summary_of_flares(every[given.trials :])}
     print(json.dumps(found, indent=1))

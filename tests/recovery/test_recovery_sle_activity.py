@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,16 +122,20 @@ def test_each_interval_has_scipys_density() -> None:
     """Of a flare: exponential, at the hazard of the mean activity of the two visits around it; of none, its survival."""
     table = simulators.sle_activity(np.random.default_rng(6), n_per_arm={"control": 8, "treated": 8}, months=MONTHS,
                                     effect={"treated": [-0.6, -0.3]}, flare_hazard=0.2, flare_loading=1.0, **TRUTH)  # fmt: skip
-    fit = pg.fit("sle_activity", flaring(table), options={"flare": "shared"}, random_seed=1, **QUICK).with_log_likelihood()
+    fit = pg.fit(
+        "sle_activity", flaring(table), options={"flare": "shared"}, random_seed=1, **QUICK
+    ).with_log_likelihood()
     at = fit.posterior.isel(chain=0, draw=11)
     flares, last = (table.groupby("subject", sort=False)[name].max() for name in ("flare", "time"))
     exact = []
     for subject in flares.index:
         activity = at["activity"].sel(subject=subject).to_numpy()
-        for k, (begin, end) in enumerate(zip(MONTHS[:-1], MONTHS[1:], strict=True)):
+        for k, (begin, end) in enumerate(pairwise(MONTHS)):
             if last[subject] < begin or flares[subject] < begin:
                 continue
-            rate = float(at["flare_hazard"].item() * np.exp(at["flare_loading"].item() * (activity[k] + activity[k + 1]) / 2))
+            rate = float(
+                at["flare_hazard"].item() * np.exp(at["flare_loading"].item() * (activity[k] + activity[k + 1]) / 2)
+            )
             own = stats.expon(scale=1 / rate)
             exact.append(own.logpdf(flares[subject] - begin) if flares[subject] <= end else own.logsf(end - begin))
     assert 2 < flares.notna().sum() < 14
@@ -182,7 +188,10 @@ def test_calibrated() -> None:
 def test_flares_are_calibrated() -> None:
     """The hazard, its loading and what they do to the course, truths from the priors, patients who flare seen no more."""
     ranks: dict[str, list[float]] = {}
-    hazards = {"flare_hazard": pg.Prior("LogNormal", mu=-2, sigma=0.5), "flare_loading": pg.Prior("LogNormal", mu=-0.3, sigma=0.5)}
+    hazards = {
+        "flare_hazard": pg.Prior("LogNormal", mu=-2, sigma=0.5),
+        "flare_loading": pg.Prior("LogNormal", mu=-0.3, sigma=0.5),
+    }
     for k in range(20):
         rng = np.random.default_rng([9, k])
         effect, course = draw(rng, PRIORS["effect"], 2), draw(rng, PRIORS["time_course"], 2)
@@ -190,7 +199,9 @@ def test_flares_are_calibrated() -> None:
         known = {name: float(draw(rng, prior)) for name, prior in hazards.items()}
         table = simulators.sle_activity(rng, n_per_arm={"control": 25, "treated": 25}, months=MONTHS, effect={"treated": list(effect)},
                                         **known, **truth)  # fmt: skip
-        p = pg.fit("sle_activity", flaring(table), priors=hazards, options={"flare": "shared"}, random_seed=k, **QUICK).posterior
+        p = pg.fit(
+            "sle_activity", flaring(table), priors=hazards, options={"flare": "shared"}, random_seed=k, **QUICK
+        ).posterior
         for name in hazards:
             ranks.setdefault(name, []).append(rank(p[name][..., 0], known[name]))
         for j, month in enumerate(MONTHS[1:]):
