@@ -157,4 +157,4 @@ def test_models_import_only_what_they_may():
             if one.split(".")[0] == "progression":
                 assert any(one == word or one.startswith(f"{word}.") for word in allowed), (name, one)
             if one.split(".")[0] == "progression_models" and name != "progression_models":
-                assert one.split(".")[1:2] in ([], ["parts"], ["standardised"]), (name, one)
+                assert one.split(".")[1:2] in ([], ["parts"], ["standardised"], ["flares"]), (name, one)

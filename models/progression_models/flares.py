@@ -59,9 +59,8 @@ def flare_free(posterior: xr.Dataset, facts: Facts) -> xr.DataArray:
     if not found.size:
         return found
     normals = _patients(hazard.sizes["followup_visit"] + 1)
-    for level, departures in zip(
-        normals[:, 0], normals[:, 1:], strict=True
-    ):  # point by point: all at once would be as large as the posterior times their number
+    # Point by point: all at once would be as large as the posterior times their number.
+    for level, departures in zip(normals[:, 0], normals[:, 1:], strict=True):
         off = level + posterior["sd_visit"] * course["followup_visit"].copy(data=(departures[:-1] + departures[1:]) / 2)
         found = found + parts.exp(-(hazard * parts.exp(loading * off)).sum("followup_visit"))
     return found / len(normals)

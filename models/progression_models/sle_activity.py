@@ -200,9 +200,8 @@ def sle_activity(data: Any, prior: Any) -> None:
     measured = pm.LogNormal.dist(location, sd_residual[k])
     pm.Censored("markers", measured, lower=markers.lower, upper=None, observed=markers.value, dims="markers_row")
 
-    if parts.has_columns(
-        data.on_event
-    ):  # activity that rises brings the flare, and with it the visits that are missing
+    # Activity that rises brings the flare, and with it the visits that are missing.
+    if parts.has_columns(data.on_event):
         flare = data.flare
         between = (activity[flare.subject, flare.visit - 1] + activity[flare.subject, flare.visit]) / 2
         time = pm.Exponential.dist(lam=flare_hazard[0] * pm.math.exp(flare_loading[0] * between))

@@ -21,6 +21,7 @@ def published() -> dict[str, Any]:
 def test_it_is_of_this_page_and_complete(published: dict[str, Any]) -> None:
     assert published["page"] == sources.code_hash(sources.page("sle_activity")), f"the model changed; {AGAIN}"
     assert published["model"]["trials"] == activity.TRIALS and published["the limit"]["trials"] == activity.SUBSTITUTED
+    assert published["flares"]["trials"] == activity.FLARING
     assert 0.35 < published["censored"] < 0.45
 
 
@@ -39,3 +40,15 @@ def test_what_is_put_in_place_of_censored_values_pulls_the_ratio_towards_one(pub
     for way in ("the limit", "half the limit"):
         slope, error = published[way]["crp_ratio"]["slope_of_model"]
         assert slope - 1 > 4 * error, way
+
+
+def test_the_hazard_in_the_model_mends_what_flares_do_to_the_visits_that_are_left(published: dict[str, Any]) -> None:
+    """Patients who leave are those whose activity rose: the course of the others is too low, unless the hazard is in the model."""
+    shared, at_random = (published["flares"][how] for how in ("shared", "at random"))
+    for name, own in shared.items():
+        assert abs(own["mean_error"]) < 3 * own["standard_error"], name
+        for level in activity.LEVELS:
+            low, high = stats.binom.ppf([0.005, 0.995], activity.FLARING, level) / activity.FLARING
+            assert low <= own["coverage"][f"{level:g}"] <= high, (name, level)
+    course = at_random["time_course"]
+    assert course["mean_error"] < -4 * course["standard_error"] and course["coverage"]["0.5"] < 0.4
