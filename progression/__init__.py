@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from progression.reporting import report as report
     from progression.resampling import Patients as Patients
     from progression.resampling import resample as resample
+    from progression.responder_trials import ResponderTrials as ResponderTrials
+    from progression.responder_trials import count_responders as count_responders
     from progression.responding import Responders as Responders
     from progression.responding import responders as responders
     from progression.responses import Response as Response
@@ -107,6 +109,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "replicates": ["Replicates"],
         "reporting": ["report"],
         "resampling": ["Patients", "resample"],
+        "responder_trials": ["ResponderTrials", "count_responders"],
         "responding": ["Responders", "responders"],
         "responses": ["Response"],
         "rules": ["Rule"],

@@ -61,6 +61,8 @@ class Trials(Replicates):
     random_seed : int
     origin : Origin or None
         None where trials do not come from a model.
+    cut : bool
+        Whether they are known up to a date only, as `at` makes them.
     """
 
     design: Design = field(kw_only=True)
@@ -70,6 +72,7 @@ class Trials(Replicates):
     first: int = field(default=0, kw_only=True)
     random_seed: int = field(default=0, kw_only=True)
     origin: Origin | None = field(default=None, kw_only=True)
+    cut: bool = field(default=False, kw_only=True)
 
     @property
     def calendar(self) -> np.ndarray:
@@ -120,7 +123,7 @@ class Trials(Replicates):
             known = np.where(happened, times, -np.minimum(np.abs(times), np.maximum(since, 0.0)))
             events[name] = np.where(since < 0, np.nan, known)
         return replace(self, values={name: np.where(later, np.nan, value) for name, value in self.values.items()}, events=events,
-                       followed=followed)  # fmt: skip
+                       followed=followed, cut=True)  # fmt: skip
 
     def true_value(self, estimand: str, **at: float) -> xr.DataArray:
         """What an estimand of the model that made the trials is in each of them, dims (data_set, then its own).

@@ -16,6 +16,7 @@ from progression.door.ids import read_ids, unknown_ids
 from progression.door.ledger import Ledger, Wanted
 from progression.door.names import EVENT, SUBJECT, VISIT, Opened, missing_column, open_table
 from progression.door.outcomes import choose_outcomes, outcome_values
+from progression.door.scales import scale_warnings
 from progression.door.subjects import gather, subject_values
 from progression.door.times import end_faults, label_faults, time_faults, unit_fault, unit_warnings
 from progression.faults import CohortError, Fault
@@ -98,6 +99,9 @@ def admit(visits: Any, subjects: Any, events: Any, wanted: Wanted) -> Admitted:
     values.insert(0, "subject", pd.array(opened.ids.tolist(), dtype="str"))  # type: ignore[union-attr]
     assert opened.ids is not None
     ledger.warnings += unit_warnings(opened.ids, month)
+    if not wanted.simulated:
+        for outcome in outcomes:
+            ledger.warnings += scale_warnings(opened, frame["arm"], values[outcome.name].to_numpy(), outcome)
     return _assembled(values, frame, past, arms, outcomes, ledger)
 
 
