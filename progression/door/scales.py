@@ -15,10 +15,8 @@ __all__ = ["scale_warnings"]
 
 _FACTOR = 10.0  # between a decilitre and a litre, and of a decimal point that slipped
 _NEAR = np.log10(2.0)  # a ratio of 5 to 20 is near it
-_FAR, _RARE = (
-    3.5,
-    0.005,
-)  # robust standard deviations at least; and how often any of normal values may be as far by chance
+_FAR = 3.5  # robust standard deviations at least
+_RARE = 0.05  # how often any of as many normal values may be as far by chance
 _LEAST = 0.05  # of their size, in powers of ten: values that agree to the digit are no scale to judge by
 _OTHERS, _SUBJECTS = 2, 5  # the fewest with which one value, one subject is compared
 
