@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from progression.responding import responders as responders
     from progression.responses import Response as Response
     from progression.rules import Rule as Rule
+    from progression.sensitivity import prior_sensitivity as prior_sensitivity
     from progression.simulating import simulate as simulate
     from progression.sizing import SampleSize as SampleSize
     from progression.sizing import find_n as find_n
@@ -113,6 +114,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "responding": ["Responders", "responders"],
         "responses": ["Response"],
         "rules": ["Rule"],
+        "sensitivity": ["prior_sensitivity"],
         "simulating": ["simulate"],
         "sizing": ["SampleSize", "find_n"],
         "store": ["StoreError"],
