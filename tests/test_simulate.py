@@ -139,6 +139,45 @@ def test_sle_joints_have_the_moments_of_the_equations():
             )
 
 
+def test_sle_activity_has_the_moments_of_the_equations():
+    """All three signs of one activity, their products across signs and visits, and flares that end the visits."""
+    design = pg.Design(arms=ARMS, visits_weeks=[0, 4, 12])
+    truth = {"time_course": [-0.2, -0.5], "effect": [[-0.5, -0.9]], "sd_visit": 0.6, "count_level": [-0.5, -1.2], "count_loading": [0.8, 1.1],
+             "sd_count": [0.4, 0.3], "overdispersion": [0.08, 0.2], "marker_level": [0.4], "marker_loading": [0.7], "sd_marker": [0.6],
+             "sd_residual": [0.5], "flare_hazard": [0.15], "flare_loading": [0.9]}  # fmt: skip
+    crp = pg.Outcome("crp_mg_dl", unit="mg/dl", positive=True, detection_limit=0.8)
+    outcomes = (*pg.models()["sle_activity"].observes["counts"][:2], crp)
+    trials = pg.simulate(
+        design, "sle_activity", truth=truth, n=192, random_seed=2, outcomes=outcomes, options={"flare": "shared"}
+    )
+    own = {name: value[0] if name in ("flare_hazard", "flare_loading") else value for name, value in truth.items()}
+    own["effect"] = {"treated": truth["effect"][0]}
+    table = simulators.sle_activity(np.random.default_rng(9), n_per_arm=dict.fromkeys(ARMS, 4000), months=design.visit_months,
+                                    detection_limit=0.8, **own)  # fmt: skip
+    arm_of = trials.cohort.subjects["arm"].to_numpy()
+    for arm in ARMS:
+        cubes = []
+        for name in ("tender_joints", "swollen_joints", "crp_mg_dl"):
+            here, there = cube(trials, name)[:, arm_of == arm].reshape(-1, 3), wide(table, name, arm)
+            cubes.append([np.log(one) if name == "crp_mg_dl" else one for one in (here, there)])
+        columns = []
+        for tender, swollen, log_crp in zip(*cubes, strict=True):
+            seen = np.isfinite(tender)
+            signs = [np.where(seen, one, 0.0) for one in (tender, swollen, log_crp)]
+            products = [signs[i] * signs[j] for i in range(3) for j in range(i, 3)]
+            across = [one[:, :1] * one[:, 1:] for one in signs]
+            columns.append(
+                np.column_stack([seen, *signs, *products, *across, seen & (signs[2] <= np.log(0.8))]).astype(float)
+            )
+        alike(*columns)
+    struck = trials.events["flare"] > 0
+    assert 0.15 < struck.mean() < 0.6
+    assert (
+        np.isfinite(cube(trials, "tender_joints")[..., 2])
+        == (np.abs(trials.events["flare"]) >= design.visit_months[-1] - 1e-9)
+    ).all()
+
+
 def test_a_trial_is_the_same_whatever_else_is_simulated():
     design = trial(dropout_per_month=0.05, dropout_by_slope=-0.5, missed_visits=0.1, accrual_per_month=10, visit_jitter_days=2,
                    historical={"historical control": 5})  # fmt: skip
