@@ -1,5 +1,6 @@
 """Draw the pictures of the pages into docs/_static: `python docs/figures.py`. Simulated trials, fixed seeds."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -288,6 +289,37 @@ def follow_up_trial():
     return pg.simulate(design, "als_shared", truth=truth, n=1, random_seed=1)
 
 
+def sharing():
+    """What one activity gains: posterior SD of each ratio as one disease and alone, and how many patients that is worth."""
+    kept = json.loads((STATIC.parents[1] / "tests" / "evidence" / "sharing.json").read_text())["patients"]
+    sizes = [int(one) for one in kept if one.isdigit()]
+    figure = Figure(figsize=(style.WIDTH, 3.6), facecolor="white", layout="constrained")
+    left, right = (style.tidy(axes, grid="both") for axes in figure.subplots(1, 2))
+    names = {"tender_joints": "tender joints", "swollen_joints": "swollen joints", "crp": "CRP"}
+    for colour, (sign, words) in zip(style.ARM_COLOURS[1:], names.items(), strict=False):
+        own = [kept[str(n)][sign] for n in sizes]
+        left.plot(sizes, [one["as one"]["mean_sd"] for one in own], "-o", ms=4.5, color=colour, label=words)
+        left.plot(sizes, [one["alone"]["mean_sd"] for one in own], "--o", ms=4.5, color=colour, mfc="white")
+        right.plot(sizes, [one["worth"] for one in own], "-o", ms=4.5, color=colour)
+    left.plot([], [], "-", color=style.ARM_COLOURS[0], label="as one disease")
+    left.plot([], [], "--", color=style.ARM_COLOURS[0], label="each alone")
+    left.set_title("posterior SD of the log ratio, treated to control, last visit", size=style.MEDIUM, loc="left")
+    left.set(yscale="log", yticks=[0.05, 0.1, 0.2, 0.5], yticklabels=["0.05", "0.1", "0.2", "0.5"])
+    right.set_title("patients alone for one patient as one disease", size=style.MEDIUM, loc="left")
+    right.axhline(1, color="#222222", linewidth=0.9, linestyle=":")
+    right.set_ylim(bottom=0.9)
+    for axes in (left, right):
+        axes.set(
+            xscale="log",
+            xticks=sizes,
+            xticklabels=[str(n) for n in sizes],
+            xlabel="SIMULATED patients, half of them treated",
+        )
+        axes.minorticks_off()
+    left.legend(frameon=False, fontsize=style.SMALL)
+    return figure
+
+
 PICTURES = {"als_items": answers}  # twelve panels of crossing lines would show nothing
 
 
@@ -317,6 +349,7 @@ def main() -> None:
     )
     forest = plots.forest(pg.contrast(pilot))
     forest.savefig(STATIC / "als_antibody_forest.png", dpi=150, metadata={"Software": None})
+    sharing().savefig(STATIC / "sharing.png", dpi=150, metadata={"Software": None})
     engines_idea().savefig(STATIC / "engines_idea.png", dpi=150, metadata={"Software": None})
 
 
