@@ -70,7 +70,8 @@ class Fault:
             where.append(f"row {self.row}")
         if self.value is not None:
             where.append(f"value {_plain(self.value)!r}")
-        return f"{', '.join(where)}: {self.what}. {self.remedy[:1].upper()}{self.remedy[1:]}"
+        stop = "" if self.what.endswith("?") else "."
+        return f"{', '.join(where)}: {self.what}{stop} {self.remedy[:1].upper()}{self.remedy[1:]}"
 
 
 class InputError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from progression.cohort import Cohort
-from progression.faults import CohortError, Fault, SettingError, TableName
+from progression.faults import CohortError, Fault, SettingError, TableName, setting_fault
 
 __all__ = ["read_csv"]
 
@@ -23,6 +23,7 @@ _MAGIC = {
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls)", "Save it as CSV (UTF-8) and read that"),
     b"\x1f\x8b": ("compressed with gzip", "Unpack it first"),
     b"%PDF": ("a PDF", "Export the table as CSV"),
+    b"<": ("HTML or XML, such as a web page", "Export the table as CSV"),
 }
 
 
@@ -69,14 +70,7 @@ def read_csv(
     SettingError
         If an argument cannot be meant.
     """
-    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
-        raise SettingError.single(
-            "the delimiter is one character",
-            "Give ',' or ';'",
-            column="delimiter",
-            value=str(delimiter),
-            table="setting",
-        )
+    _check_settings(delimiter, encoding)
     given: dict[TableName, Any] = {
         "visits": path,
         "subjects": subjects,
@@ -110,6 +104,26 @@ def read_csv(
     return cohort
 
 
+def _check_settings(delimiter: object, encoding: object) -> None:
+    faults = []
+    if delimiter is not None and not (isinstance(delimiter, str) and _may_delimit(delimiter)):
+        what = "the delimiter is one character, no quote and no end of line"
+        faults.append(setting_fault("delimiter", str(delimiter), what, "give ',' or ';'"))
+    if encoding is not None:
+        try:
+            "".encode(encoding)  # type: ignore[arg-type]
+            b"".decode(encoding)  # type: ignore[arg-type]
+        except (LookupError, TypeError, ValueError):
+            what = "there is no such encoding of text"
+            faults.append(setting_fault("encoding", str(encoding), what, "give 'utf-8', 'utf-16' or 'cp1252'"))
+    if faults:
+        raise SettingError(faults)
+
+
+def _may_delimit(mark: str) -> bool:
+    return len(mark) == 1 and mark not in "\"\r\n\0"
+
+
 def _is_path(source: object) -> bool:
     return isinstance(source, str) or hasattr(source, "__fspath__")
 
@@ -123,7 +137,7 @@ def _as_in_file(fault: Fault, files: Mapping[str, _File]) -> Fault:
 def _read(path: Path, table: TableName, delimiter: str | None, encoding: str | None) -> _File:
     text = _decoded(path, encoding)
     told = re.match(r"sep=(.)\r?\n", text)  # Excel's own way of saying it
-    if told:
+    if told and _may_delimit(told[1]):
         text, delimiter = text[told.end() :], delimiter or told[1]
     if not text.strip():
         raise _refused("the file is empty", "Check that the whole file was exported", path)
@@ -131,6 +145,9 @@ def _read(path: Path, table: TableName, delimiter: str | None, encoding: str | N
     records, faults = _records(text, mark, path)
     header, *body = records
     names = header[1]
+    if _title(names, body):
+        what = f"line {header[0]} is a title, not the names of columns"
+        raise _refused(what, "Delete the lines above the names of the columns", path)
     rows: list[int] = []
     cells: list[list[str]] = []
     for row, (line, record) in enumerate(body, start=1):
@@ -159,6 +176,8 @@ def _decoded(path: Path, encoding: str | None) -> str:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise _refused("there is no such file", "Check its name and folder", path) from None
+    except ValueError:  # NUL in a name
+        raise _refused("this is no name of a file", "Check its name and folder", path) from None
     except OSError as error:
         raise _refused(f"the file cannot be read ({error.strerror})", "Check its name and permissions", path) from None
     for magic, (what, remedy) in _MAGIC.items():
@@ -175,8 +194,6 @@ def _decoded(path: Path, encoding: str | None) -> str:
         )
     try:
         text = raw.decode(encoding or "utf-8")
-    except LookupError:
-        raise _refused(f"there is no encoding {encoding!r}", "Give 'utf-8', 'utf-16' or 'cp1252'", path) from None
     except UnicodeError as error:
         line = raw.count(b"\n", 0, getattr(error, "start", 0)) + 1
         what = f"line {line} is not {encoding or 'UTF-8'}"
@@ -219,7 +236,8 @@ def _records(text: str, mark: str, path: Path) -> tuple[list[tuple[int, list[str
                 records.append((begins, record))
             begins = reader.line_num + 1
     except csv.Error as error:
-        what = f"quotes do not close, or stand inside a cell, in the record from line {begins} on ({error})"
+        why = "a cell is longer than any" if "field limit" in str(error) else str(error)
+        what = f"quotes do not close, or stand inside a cell, in the record from line {begins} on ({why})"
         fault = _refused(what, "Double a quote inside a quoted cell, and close every quote", path).faults[0]
         if not records:
             raise CohortError([fault]) from None
@@ -236,6 +254,16 @@ def _ragged(row: int, line: int, found: int, expected: int, mark: str) -> Fault:
         remedy=more if found > expected else "Fill up the line, or delete it",
         row=row, value=f"line {line} of the file", table="file",
     )  # fmt: skip
+
+
+def _title(names: Sequence[str], body: Sequence[tuple[int, list[str]]]) -> bool:
+    """Tell whether the first line is a title, or a comment, above the names of the columns."""
+    below = next((record for _, record in body if any(cell.strip() for cell in record)), [])
+    return len([name for name in names if name.strip()]) == 1 and sum(map(_is_name, below)) > 1
+
+
+def _is_name(cell: str) -> bool:
+    return bool(re.match(r"\s*[^\W\d]", cell))
 
 
 def _counts_or_blank(column: pd.Series) -> bool:
