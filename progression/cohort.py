@@ -18,12 +18,12 @@ from progression.door.ledger import Wanted
 from progression.door.settings import check_settings, known_outcomes
 from progression.door.times import baseline_faults, follow_up_faults
 from progression.door.values import item_spots, outcome_spots
-from progression.faults import CohortError, Fault, SettingError, suggest
+from progression.faults import CohortError, Fault, SettingError, setting_fault, suggest
 from progression.outcomes import Outcome
 from progression.subsets import chosen, drawn, with_baseline
 from progression.units import DAYS_PER_MONTH, months_per
 
-__all__ = ["DAYS_PER_MONTH", "Cohort", "months_per"]
+__all__ = ["DAYS_PER_MONTH", "Cohort", "check_cohort", "months_per"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -386,3 +386,10 @@ class Cohort:
         at = self._visits.iloc[row]
         value = f"{at[column]:g} at month {at['month']:.3g}"
         return Fault(what=what, remedy=remedy, column=column, subject=str(at["subject"]), value=value)
+
+
+def check_cohort(name: str, value: object) -> None:
+    """Raise SettingError unless an argument is a cohort."""
+    if not isinstance(value, Cohort):
+        remedy = "make one with Cohort.from_table(...)"
+        raise SettingError([setting_fault(name, type(value).__name__, "is not a Cohort", remedy)])

@@ -24,7 +24,18 @@ _ATTEMPT = re.compile(r"[<>≤≥]?\s*[+-]?[.,]?\d")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 _INFINITE = {f"{sign}{word}" for sign in ("", "+", "-") for word in ("inf", "infinity", "∞")}
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}([.,'\u2019\s][0-9]{3})+([.,][0-9]+)?")
-_SHEET_ERRORS = {"#div/0!", "#n/a", "#name?", "#null!", "#num!", "#ref!", "#value!", "#spill!", "#calc!", "#getting_data"}
+_SHEET_ERRORS = {
+    "#div/0!",
+    "#n/a",
+    "#name?",
+    "#null!",
+    "#num!",
+    "#ref!",
+    "#value!",
+    "#spill!",
+    "#calc!",
+    "#getting_data",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +157,10 @@ def _text(cell: object, absent: Collection[str]) -> str | None:
         return None
     if isinstance(cell, float | np.floating) and float(cell).is_integer():
         cell = int(cell)
-    text = str(cell).strip()
+    try:
+        text = str(cell).strip()
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
     return None if text.casefold() in absent else text
 
 

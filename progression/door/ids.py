@@ -137,16 +137,22 @@ def _look_alikes(opened: Opened, ids: np.ndarray, distinct: Iterable[str]) -> tu
         twin = composed.setdefault(" ".join(unicodedata.normalize("NFC", each).split()), each)
         if twin != each:
             what = "the id looks the same as another's but is coded otherwise (accents composed or not, kinds of space)"
-            faults.append(opened.fault("subject", row(each), what, "Write the two alike, or make them visibly different"))
+            faults.append(
+                opened.fault("subject", row(each), what, "Write the two alike, or make them visibly different")
+            )
             continue
         twin = plain.setdefault(re.sub(r"(?<=\d)\.0+$", "", each), each)
         if twin != each:
-            what = f"the id is {twin!r} but for a '.0' behind one of them: a number that went through a column of decimals"
+            what = (
+                f"the id is {twin!r} but for a '.0' behind one of them: a number that went through a column of decimals"
+            )
             faults.append(opened.fault("subject", row(each), what, _AS_TEXT))
             continue
         twin = bare.setdefault(each.lstrip("0") or "0", each)
         if twin != each:
-            warnings.append(f"{opened.table}: ids {twin!r} and {each!r} differ by leading zeros only: taken as two subjects")
+            warnings.append(
+                f"{opened.table}: ids {twin!r} and {each!r} differ by leading zeros only: taken as two subjects"
+            )
         twin = folded.setdefault(each.casefold(), each)
         if twin != each:
             warnings.append(f"{opened.table}: ids {twin!r} and {each!r} differ by case only: taken as two subjects")

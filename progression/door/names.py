@@ -111,9 +111,13 @@ def open_table(
     claimed = set(found.values())
     warnings = []
     for std, user in sources.items():
-        if std in found and not (std in spoken_for and std not in columns):
+        if std in found and std in spoken_for and std not in columns:
+            other = next(each for each, user in columns.items() if user == std)
+            what = f"columns= says that this is {other!r}, and nothing says which column is {std!r}"
+            faults.append(Fault(what=what, remedy=f"Write columns={{{std!r}: ...}} too", column=std, table=table))
+        if std in found:
             continue
-        if std in required and std not in found:
+        if std in required:
             faults.append(missing_column(user, [c for c in present if c not in claimed], table, frame, std=std))
         elif std in optional and std not in columns:
             alike = same_but_for(user, [c for c in present if c not in claimed])
@@ -123,11 +127,6 @@ def open_table(
                 )
             elif alike:
                 faults.append(_alike_fault(user, alike, table, std))
-        elif std in spoken_for and std not in columns and std in required:
-            other = next(each for each, user in columns.items() if user == std)
-            what = f"columns= says that this is {other!r}, and nothing says which column is {std!r}"
-            remedy = f"Write columns={{{std!r}: ...}} too"
-            faults.append(Fault(what=what, remedy=remedy, column=std, table=table))
     taken = {std: frame[user] for std, user in found.items()}
     rest = {c: frame[c] for c in present if c not in claimed and c not in taken}
     return Opened(table=table, frame=pd.DataFrame({**taken, **rest}), names=found), faults, warnings
