@@ -87,9 +87,9 @@ def written(draw: st.DrawFn, rows: Rows) -> bytes:
         file = io.StringIO(newline="")
         csv.writer(file, delimiter=mark, lineterminator=end).writerows(rows)
         text = file.getvalue()
-    encoding = draw(st.sampled_from(["utf-8"] * 20 + ["utf-8-sig"] * 3 + ["utf-16", "utf-16-le", "cp1252"]))
+    encoding = draw(st.sampled_from(["utf-8"] * 70 + ["utf-8-sig"] * 5 + ["utf-16", "utf-16-le", "cp1252"]))
     raw = bytearray(text.encode(encoding, errors="replace"))
-    for _ in range(draw(st.sampled_from([0] * 12 + [1, 1, 3]))):
+    for _ in range(draw(st.sampled_from([0] * 30 + [1, 1, 3]))):
         how = draw(st.sampled_from(["flip", "insert", "cut", "drop"]))
         at = draw(st.integers(0, len(raw)))
         if how == "flip" and at < len(raw):

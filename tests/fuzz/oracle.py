@@ -52,7 +52,7 @@ def table(raw: bytes, wanted: Iterable[str]) -> tuple[list[str], list[list[str]]
         text, marks = text[told.end() :], told[1] + marks
     for mark in marks:
         with contextlib.suppress(Unlike):
-            found = [row for row in lines(text, mark) if row]
+            found = [row for row in lines(text, mark) if row != [""]]
             if found and set(wanted) <= {name.strip() for name in found[0]}:
                 break
     else:

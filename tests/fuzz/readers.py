@@ -22,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,7 +38,7 @@ from tests.evidence import sources
 from tests.fuzz.inputs import INPUTS, Input
 
 RESULT = sources.ROOT / "docs" / "evidence" / "bad_input.json"
-BATCH = 200
+BATCH = 50
 
 
 class Failed(Exception):
@@ -173,14 +174,14 @@ def code(reader: str) -> str:
     return sources.code_hash([*own, *(sources.ROOT / "tests" / "fuzz").glob("*.py")])
 
 
-def record(reader: str, counts: Counts, seconds: float, failures: Sequence[Path]) -> None:
+def record(reader: str, counts: Counts, seconds: float, failures: Sequence[Path], read_by: str) -> None:
     """Put the counts of one reader into the record, beside those of the other."""
     facts: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     facts[reader] = {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"), "by": f"python -m tests.fuzz.readers {reader} --seconds {seconds:.0f}",
         "seconds": round(seconds), "inputs": counts.accepted + counts.refused + len(failures), "accepted": counts.accepted,
-        "refused": counts.refused, "failures": len(failures), "kinds_of_refusal": len(counts.kinds), "code": code(reader),
-        "versions": {name: v for name, v in sources.versions().items() if name in ("progression-bayes", "numpy")},
+        "refused": counts.refused, "failures": len(failures), "kinds_of_refusal": len(counts.kinds), "code": read_by,
+        "versions": {name: version(name) for name in ("progression-bayes", "pandas", "hypothesis")},
     }  # fmt: skip
     RESULT.parent.mkdir(exist_ok=True)
     write_atomically(RESULT, (json.dumps(dict(sorted(facts.items())), indent=1) + "\n").encode())
@@ -200,11 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return again(given_.again)
     if given_.reader is None:
         parser.error("name a reader")
-    console = Console()
+    console, read_by = Console(), code(given_.reader)  # of the code that runs, should a file change meanwhile
     counts, seconds, failures = fuzz(given_.reader, given_.seconds, given_.seed, given_.failures, console)
     console.print(shown(counts, given_.reader))
     if not given_.no_record:
-        record(given_.reader, counts, seconds, failures)
+        record(given_.reader, counts, seconds, failures, read_by)
     console.print(f"{len(failures)} failures in {seconds:.0f} s, first seed {given_.seed}")
     return 1 if failures else 0
 
