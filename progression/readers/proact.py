@@ -62,7 +62,9 @@ def read_proact(
     scores = proact_scores.scores(forms["ALSFRS"], ledger)
     if scores.empty:
         ledger.close()
-        raise CohortError.single("ALSFRS: no row has a score", "Export the form again", column="ALSFRS_R_Total", table="file")
+        raise CohortError.single(
+            "ALSFRS: no row has a score", "Export the form again", column="ALSFRS_R_Total", table="file"
+        )
     known = proact_facts.facts(forms, scores, ledger)
     visits = proact_facts.with_vital_capacity(scores, forms, ledger)
     visits, known = proact_facts.until_death(visits, known, ledger)

@@ -126,12 +126,26 @@ def planted(kind: str) -> pg.Cohort:
         return pg.read_proact(proact_folder.write(Path(folder), made))
 
 
+def forms(form: str, content: str | bytes) -> pg.Cohort:
+    """The cohort of a clean folder in which one form is replaced."""
+    with TemporaryDirectory() as folder:
+        proact_folder.write(Path(folder), proact_folder.forms(4))
+        Path(folder, f"PROACT_{form}.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        return pg.read_proact(folder, repair="all")
+
+
 def both(subjects: str) -> pg.Cohort:
     return read_file(f"{HEAD}007,0,1\n007,4,2\n", subjects)
 
 
 SEVERAL = [
     *(bad(f"PRO-ACT: {kind}", lambda kind=kind: planted(kind), "", f"repair=['{kind}']", count=None, table="file") for kind in OF_ALSFRS),
+    bad("PRO-ACT: short line", lambda: forms("TREATMENT", "subject_id,Study_Arm\n100,Active\n101\n"), "TREATMENT: a line with 1 cells under a header of 2", "Fill up", table="file", row=2),
+    bad("PRO-ACT: long line", lambda: forms("TREATMENT", "subject_id,Study_Arm\n100,Active,x\n"), "3 cells under a header of 2", "quotes", table="file", row=1),
+    bad("PRO-ACT: name twice", lambda: forms("TREATMENT", "subject_id,Study_Arm,Study_Arm \n100,Active,Placebo\n"), "several columns", "rename one", table="file", column="Study_Arm"),
+    bad("PRO-ACT: form without ids", lambda: forms("TREATMENT", "subject_id,Study_Arm\n,Active\n"), "none of its subjects stands in ALSFRS", "alike", count=None, column="subject_id"),
+    bad("PRO-ACT: no score at all", lambda: forms("ALSFRS", "subject_id,ALSFRS_Delta,ALSFRS_R_Total\n100,0,\n"), "no row has a score", "again", column="ALSFRS_R_Total", table="file"),
+    bad("PRO-ACT: form in latin 1", lambda: forms("TREATMENT", b"subject_id,Study_Arm\n\xe9,Active\n"), "line 2 is not UTF-8", "cp1252", table="file", value="PROACT_TREATMENT.csv"),
     bad("id merged by a spreadsheet", lambda: both("subject,arm\n7,placebo\n"), "which has '7': the same id", "as text", column="subject", subject="007", row=1),
     bad("second file empty", lambda: both(""), "empty", "exported", table="file", value="subjects.csv"),
     bad("no such file", lambda: pg.read_csv("nothing.csv", time_unit="weeks"), "no such file", "name and folder", table="file", value="nothing.csv"),
