@@ -81,7 +81,7 @@ def test_the_published_record_is_of_this_code_and_has_no_failure() -> None:
     facts = json.loads(readers.RESULT.read_text())
     assert set(facts) == {"csv", "proact"}
     for reader, one in facts.items():
-        assert one["failures"] == 0 and one["inputs"] == one["accepted"] + one["refused"] > 500
-        assert one["accepted"] > 50 and one["code"] == readers.code(reader), (
+        assert one["failures"] == 0 and one["seconds"] >= 600 and one["inputs"] == one["accepted"] + one["refused"]
+        assert min(one["accepted"], one["refused"]) >= 30 and one["code"] == readers.code(reader), (
             f"run python -m tests.fuzz.readers {reader} --seconds 600"
         )

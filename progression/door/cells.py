@@ -131,8 +131,7 @@ def numeric_looking(column: pd.Series) -> bool:
         return False
     if pd.api.types.is_numeric_dtype(column):
         return True
-    cells = column.dropna().astype(str).str.strip()
-    cells = cells[~cells.str.casefold().isin(_MISSING)]
+    cells = column.astype(object).map(lambda cell: _text(cell, _MISSING)).dropna()
     attempts = cells.map(lambda cell: bool(_ATTEMPT.match(cell)) and not _DATE.fullmatch(cell))
     return len(cells) > 0 and bool(attempts.mean() >= 0.5)
 
