@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from progression.cohort import Cohort
+from progression.cohort import Cohort, check_cohort
 from progression.faults import CohortError, Fault, SettingError, setting_fault
 from progression.subsets import with_baseline
 
@@ -43,6 +43,8 @@ def with_historical_controls(
         Where they share no outcome, an outcome has other facts, an arm is called like the controls, or a patient stands in
         both: the same id and the same visits.
     """
+    check_cohort("current", current)
+    check_cohort("controls", controls)
     mine, theirs = ({one.name: one for one in cohort.outcomes} for cohort in (current, controls))
     common = [key for key in mine if key in theirs]
     faults = [] if common else [

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from progression.cohort import Cohort
+from progression.cohort import Cohort, check_cohort
 from progression.contrasts import contrast
 from progression.curvature import CURVATURE, advice, bends
 from progression.encoding import Encoded, encode
@@ -229,6 +229,7 @@ def prior_check(
     """
     check_count("draws", draws)
     chosen = resolve(model)
+    check_cohort("cohort", cohort)
     used, settings = chosen.with_priors(priors), chosen.with_options(options)
     encoded = encode(chosen, cohort, options=settings, outcomes=outcomes)
     prior, predictive = forward.prior_draws(chosen, encoded, used, draws=draws, random_seed=random_seed)

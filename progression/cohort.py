@@ -18,12 +18,12 @@ from progression.door.ledger import Wanted
 from progression.door.settings import check_settings, known_outcomes
 from progression.door.times import baseline_faults, follow_up_faults
 from progression.door.values import item_spots, outcome_spots
-from progression.faults import CohortError, Fault, SettingError, suggest
+from progression.faults import CohortError, Fault, SettingError, setting_fault, suggest
 from progression.outcomes import Outcome
 from progression.subsets import chosen, drawn, with_baseline
 from progression.units import DAYS_PER_MONTH, months_per
 
-__all__ = ["DAYS_PER_MONTH", "Cohort", "months_per"]
+__all__ = ["DAYS_PER_MONTH", "Cohort", "check_cohort", "months_per"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -123,7 +123,7 @@ class Cohort:
         decimal : {".", ","}
             Decimal mark of numbers that come as text.
         missing : collection of str
-            Texts that stand for a missing value ("*", "n.d."), beside an empty cell, NA and NaN.
+            What stands for a missing value ("*", "n.d.", "-99"), beside an empty cell, NA and NaN.
 
         Returns
         -------
@@ -143,12 +143,13 @@ class Cohort:
             decimal=decimal,
             columns=columns,
             arms=arms,
+            missing=missing,
         )
         listed = known_outcomes(outcomes, covariates, averaged)
         wanted = Wanted(
             time_unit=time_unit, columns=dict(columns or {}), outcomes=listed, arms=arms,
-            covariates=tuple(dict.fromkeys(covariates or ())), simulated=provenance == "simulated",
-            averaged=tuple(averaged), decimal=decimal, missing=tuple(missing),
+            covariates=tuple(str(each) for each in dict.fromkeys(covariates or ())), simulated=provenance == "simulated",
+            averaged=tuple(averaged or ()), decimal=decimal, missing=tuple(str(mark) for mark in missing),
         )  # fmt: skip
         parts = admit(visits, subjects, events, wanted)
         known_outcomes(parts.outcomes, covariates, averaged)  # names of averages against the outcomes found
@@ -164,7 +165,7 @@ class Cohort:
             _visits=parts.visits, _subjects=parts.subjects, _events=parts.events, arms=parts.arms,
             outcomes=parts.outcomes, covariates=wanted.covariates,
             allocation=allocation or ("single arm" if len(parts.arms) == 1 else "unstated"),
-            provenance=provenance, name=name, source=source, time_unit=time_unit, averaged=tuple(averaged),
+            provenance=provenance, name=name, source=source, time_unit=time_unit, averaged=tuple(averaged or ()),
             dropped_rows=parts.dropped_rows, warnings=parts.warnings,
         )  # fmt: skip
 
@@ -385,3 +386,10 @@ class Cohort:
         at = self._visits.iloc[row]
         value = f"{at[column]:g} at month {at['month']:.3g}"
         return Fault(what=what, remedy=remedy, column=column, subject=str(at["subject"]), value=value)
+
+
+def check_cohort(name: str, value: object) -> None:
+    """Raise SettingError unless an argument is a cohort."""
+    if not isinstance(value, Cohort):
+        remedy = "make one with Cohort.from_table(...)"
+        raise SettingError([setting_fault(name, type(value).__name__, "is not a Cohort", remedy)])

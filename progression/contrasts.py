@@ -147,7 +147,7 @@ class Contrast:
         """
         name = next(iter(self.estimands)) if estimand is None else estimand
         if name not in self.estimands:
-            raise SettingError([setting_fault(None, name, f"is not an estimand of this contrast{suggest(name, self.estimands)}",
+            raise SettingError([setting_fault("estimand", name, f"is not an estimand of this contrast{suggest(name, self.estimands)}",
                                        "name one of them")])  # fmt: skip
         drifts = {*self.fit.cohort.historical_arms, *self.fit.encoded().coords["earlier"]}
         return component(self.draws[name], labels, name=name, drifts=drifts)
@@ -170,10 +170,10 @@ class Contrast:
         one = self.select(estimand, **labels)
         if comparison not in OPERATORS:
             raise SettingError(
-                [setting_fault(None, comparison, "is not a comparison", f"use one of {', '.join(OPERATORS)}")]
+                [setting_fault("comparison", comparison, "is not a comparison", f"use one of {', '.join(OPERATORS)}")]
             )
         if not is_number(value):
-            raise SettingError([setting_fault(None, value, "is not a finite number", "give a number")])
+            raise SettingError([setting_fault("value", value, "is not a finite number", "give a number")])
         holds = OPERATORS[comparison](one, value).astype(float)
         share = float(holds.mean())
         if 0 < share < 1:
@@ -228,12 +228,14 @@ def contrast(
         reason = estimand.refusal(fit.cohort)
         if reason:
             possible = [e.name for e in fit.model.estimands if e.refusal(fit.cohort) is None]
-            faults.append(setting_fault(None, estimand.name, reason, f"ask for one of {', '.join(possible) or 'none'}"))
+            faults.append(
+                setting_fault("estimands", estimand.name, reason, f"ask for one of {', '.join(possible) or 'none'}")
+            )
     wanted = [estimand for estimand in wanted if estimand.refusal(fit.cohort) is None]
     known = sorted({key for estimand in wanted for key in estimand.at})
     faults += [setting_fault(None, key, f"is not a setting of these estimands{suggest(key, known)}", "rename it")
                for key in at if key not in known]  # fmt: skip
-    faults += [setting_fault(None, key, f"= {value} is not a finite number", "give a number") for key, value in at.items()
+    faults += [setting_fault(key, value, "is not a finite number", "give a number") for key, value in at.items()
                if not is_number(value)]  # fmt: skip
     faults += [setting_fault(key, value, "is not after time 0", "give a positive number") for key, value in at.items()
                if key == "month" and is_number(value) and value <= 0]  # fmt: skip

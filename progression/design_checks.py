@@ -78,6 +78,8 @@ def _visits(design: Any) -> Iterator[Fault]:
     for key in given:
         times, faults = _times(key, getattr(design, key))
         yield from faults
+        if not times and not faults:
+            yield setting_fault(key, getattr(design, key), "holds no visit", "give [0, 4, 8, 12]")
         if times and times[0] != 0:
             yield setting_fault(key, times[0], "is the first visit, and not at 0", "begin with the baseline visit, 0")
         if len(times) == 1:

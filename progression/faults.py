@@ -28,6 +28,7 @@ TableName = Literal["visits", "subjects", "events", "file", "studies", "setting"
 
 _LINES_SHOWN = 40
 _ROWS_SHOWN = 8
+_LONGEST_VALUE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,9 @@ class Fault:
         if self.row is not None:
             where.append(f"row {self.row}")
         if self.value is not None:
-            where.append(f"value {_plain(self.value)!r}")
-        return f"{', '.join(where)}: {self.what}. {self.remedy[:1].upper()}{self.remedy[1:]}"
+            where.append(f"value {_shown(self.value)}")
+        stop = "" if self.what.endswith("?") else "."
+        return f"{', '.join(where)}: {self.what}{stop} {self.remedy[:1].upper()}{self.remedy[1:]}"
 
 
 class InputError(ValueError):
@@ -184,6 +186,14 @@ def suggest(name: object, known: Iterable[object]) -> str:
 
 def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(_plain(value))
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _message(opening: str, faults: Sequence[Fault]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,6 +198,9 @@ def map_prior(
 
 
 def _checked(studies: Any, kind: Kind) -> pd.DataFrame:
+    if not isinstance(studies, pd.DataFrame | Mapping | Sequence) or isinstance(studies, str | bytes):
+        remedy = f"give a DataFrame or a mapping with the columns study, {', '.join(_COLUMNS[kind])}"
+        raise CohortError.single("this is no table", remedy, value=str(studies)[:60], table="studies")
     table = pd.DataFrame(studies).copy()
     wanted = ("study", *_COLUMNS[kind])
     lost = [Fault(what=f"the column is missing{suggest(name, table.columns)}", column=name, table="studies",
@@ -209,7 +212,7 @@ def _checked(studies: Any, kind: Kind) -> pd.DataFrame:
         faults.append(Fault(what="there are no studies", remedy="give at least one", table="studies"))
     names = table["study"].astype(str)
     for row in np.flatnonzero(names.duplicated()):
-        faults.append(Fault(what="the study stands here a second time", column="study", row=int(row), value=names.iloc[row],
+        faults.append(Fault(what="the study stands here a second time", column="study", row=int(row) + 1, value=names.iloc[row],
                             remedy="add its arms up, or name them differently", table="studies"))  # fmt: skip
     for name in _COLUMNS[kind]:
         numbers = pd.to_numeric(table[name], errors="coerce")
@@ -221,12 +224,12 @@ def _checked(studies: Any, kind: Kind) -> pd.DataFrame:
         for row in np.flatnonzero(bad):
             what = "is not a whole number" if whole else "is not a number"
             faults.append(Fault(what=f"{what} of at least {2 if kind == 'normal' and name == 'n' else max(low, 0):.0f}"
-                                     if name != "mean" else what, column=name, row=int(row), value=table[name].iloc[row],
+                                     if name != "mean" else what, column=name, row=int(row) + 1, value=table[name].iloc[row],
                                 remedy="correct it, or leave the study out", table="studies"))  # fmt: skip
         table[name] = numbers
     if not faults and kind == "binomial":
         for row in np.flatnonzero(table["events"] > table["n"]):
-            faults.append(Fault(what=f"more events than patients ({table['n'].iloc[row]:g})", column="events", row=int(row),
+            faults.append(Fault(what=f"more events than patients ({table['n'].iloc[row]:g})", column="events", row=int(row) + 1,
                                 value=table["events"].iloc[row], remedy="correct one of them", table="studies"))  # fmt: skip
     if faults:
         raise CohortError(faults)

@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import special, stats
 
 from progression.engines import forward, marginal
-from progression.faults import CohortError, Fault, SettingError, check_count
+from progression.faults import CohortError, Fault, SettingError, check_count, setting_fault
 from progression.fitted import Fit
 from progression.tables import Summary
 
@@ -129,6 +129,8 @@ def loo(*fits: Fit, draws: int = 500, random_seed: int | None = None) -> pd.Data
     check_count("draws", draws)
     if not fits:
         raise SettingError([Fault(what="no fit was given", remedy="give one or more fits", table="setting")])
+    if strange := [one for one in fits if not isinstance(one, Fit)]:
+        raise SettingError([setting_fault("fits", type(one).__name__, "is not a Fit", "give what pg.fit returned") for one in strange])  # fmt: skip
     in_part = [fit for fit in fits if fit.settings.get("patients_in_part")]
     if in_part:
         raise SettingError([Fault(what=f"{fit.settings['patients_in_part']} patients of {fit.model.name} count in part: leaving one of them out has no "

@@ -101,7 +101,7 @@ class Model:
                 return estimand
         known = [estimand.name for estimand in self.estimands]
         fault = Fault(what=f"model {self.name!r} has no such estimand{suggest(name, known)}",
-                      remedy="name one of its estimands", value=name, table="setting")  # fmt: skip
+                      remedy="name one of its estimands", value=name, column="estimand", table="setting")  # fmt: skip
         raise SettingError([fault])
 
     def with_priors(self, priors: str | Mapping[str, SupportsPyMC] | None) -> Mapping[str, SupportsPyMC]:
@@ -112,17 +112,17 @@ class Model:
             if priors not in self.presets:
                 fault = Fault(what=f"model {self.name!r} has no such preset of priors{suggest(priors, self.presets)}",
                               remedy="name a preset, or give a mapping of names to Prior", value=priors,
-                              table="setting")  # fmt: skip
+                              column="priors", table="setting")  # fmt: skip
                 raise SettingError([fault])
             priors = self.presets[priors]
         if not isinstance(priors, Mapping):
             raise SettingError([setting_fault("priors", priors, "is not a mapping", "give {name: pg.Prior(...)}")])
         faults = [
             Fault(what=f"model {self.name!r} has no prior of that name{suggest(name, self.priors)}",
-                  remedy="rename it", value=name, table="setting")
+                  remedy="rename it", value=name, column="priors", table="setting")
             for name in priors if name not in self.priors
         ] + [
-            Fault(what=f"the prior of {name!r} is not a Prior", table="setting", value=value,
+            Fault(what=f"the prior of {name!r} is not a Prior", column="priors", table="setting", value=value,
                   remedy='give pg.Prior("Normal", mu=0, sigma=1) or an object with to_pymc')
             for name, value in priors.items() if not isinstance(value, SupportsPyMC)
         ]  # fmt: skip
@@ -136,7 +136,7 @@ class Model:
             raise SettingError([setting_fault("options", options, "is not a mapping", "give {name: value}")])
         faults = [
             Fault(what=f"model {self.name!r} has no option of that name{suggest(name, self.options)}",
-                  remedy="rename it", value=name, table="setting")
+                  remedy="rename it", value=name, column="options", table="setting")
             for name in options or {} if name not in self.options
         ]  # fmt: skip
         if faults:

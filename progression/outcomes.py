@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, Self
 
-from progression.faults import Fault, SettingError
+from progression.faults import Fault, SettingError, is_number, setting_fault
 
 __all__ = ["Outcome"]
 
@@ -62,8 +61,13 @@ class Outcome:
     higher_is_better: bool | None = None
 
     def __post_init__(self) -> None:
+        for name in ("items", "exclusive_items"):
+            if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Iterable):
+                what = f"Outcome {self.name!r}: {name} is no list"
+                raise SettingError([setting_fault(name, getattr(self, name), what, "give a list of columns")])
         object.__setattr__(self, "items", tuple(self.items))
-        object.__setattr__(self, "exclusive_items", tuple((first, second) for first, second in self.exclusive_items))
+        pairs = (tuple(pair) if isinstance(pair, list) else pair for pair in self.exclusive_items)
+        object.__setattr__(self, "exclusive_items", tuple(pairs))
         faults = list(self._contradictions())
         if faults:
             raise SettingError(faults)
@@ -90,7 +94,7 @@ class Outcome:
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
             yield fault("a name must be text without spaces around it", "Give a name such as 'alsfrsr'.", self.name)
         limits = (self.lower, self.upper, self.detection_limit, self.item_upper)
-        if any(limit is not None and not math.isfinite(limit) for limit in limits):
+        if any(limit is not None and not is_number(limit) for limit in limits):
             yield fault("a bound must be a finite number", "Leave out a bound that does not exist.", limits)
             return
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
@@ -115,5 +119,5 @@ class Outcome:
         if len(set(self.items)) != len(self.items):
             yield fault("an item is named twice", "Name each item once.", self.items)
         for pair in self.exclusive_items:
-            if pair[0] == pair[1] or not set(pair) <= set(self.items):
+            if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(self.items):
                 yield fault("exclusive items must be two of the items", "List both in items too.", pair)

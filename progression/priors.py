@@ -69,22 +69,28 @@ class Prior:
     parameters: Mapping[str, float]
 
     def __init__(self, distribution: str, /, **parameters: float) -> None:
+        if not isinstance(distribution, str):
+            raise SettingError(
+                [_setting("the distribution", distribution, "is no name", 'give "Normal"', "distribution")]
+            )
         faults = []
         for key, value in parameters.items():
             if key not in _PARAMETERS.get(distribution, {key}):
                 what = f"is not a parameter of {distribution}{suggest(key, sorted(_PARAMETERS[distribution]))}"
-                faults.append(_setting(f"{distribution}({key}=...)", value, what, "rename it"))
+                faults.append(_setting(f"{distribution}({key}=...)", value, what, "rename it", key))
             elif isinstance(value, bool) or not isinstance(value, numbers.Real) or math.isnan(value):
-                faults.append(_setting(f"{distribution}({key}=...)", value, "is not a number", "give a number"))
+                faults.append(_setting(f"{distribution}({key}=...)", value, "is not a number", "give a number", key))
             elif math.isinf(value) and key not in {"lower", "upper"}:
-                faults.append(_setting(f"{distribution}({key}=...)", value, "is infinite", "give a finite number"))
+                faults.append(_setting(f"{distribution}({key}=...)", value, "is infinite", "give a finite number", key))
             elif key in _POSITIVE.get(distribution, set()) and value <= 0:
                 faults.append(
-                    _setting(f"{distribution}({key}=...)", value, "must be above zero", "give a positive number")
+                    _setting(f"{distribution}({key}=...)", value, "must be above zero", "give a positive number", key)
                 )
         if {"lower", "upper"} <= set(parameters) and not faults and parameters["lower"] >= parameters["upper"]:
             text = f"{parameters['lower']}, {parameters['upper']}"
-            faults.append(_setting(f"{distribution}(lower=, upper=)", text, "are out of order", "give lower < upper"))
+            faults.append(
+                _setting(f"{distribution}(lower=, upper=)", text, "are out of order", "give lower < upper", "lower")
+            )
         if faults:
             raise SettingError(faults)
         object.__setattr__(self, "distribution", distribution)
@@ -98,7 +104,12 @@ class Prior:
         family: Any = getattr(pm, self.distribution, None)
         known_family = isinstance(family, type) and issubclass(family, pm.Distribution)
         if not known_family:
-            fault = _setting(name, self.distribution, "is not a distribution of PyMC", "see the list of pymc's names")
+            fault = _setting(
+                name,
+                self.distribution,
+                f"is not a distribution of PyMC{suggest(self.distribution, _PARAMETERS)}",
+                "use one of them, or another of PyMC's",
+            )
             raise SettingError([fault])
         known = [key for key in inspect.signature(family.dist).parameters if key not in ("args", "kwargs")]
         wrong = [
@@ -110,7 +121,7 @@ class Prior:
         try:
             return family(name, **self.parameters, **kwargs)
         except (TypeError, ValueError) as error:
-            raise SettingError([_setting(name, repr(self), f"is refused by PyMC: {error}", "mend it")]) from error
+            raise SettingError([_setting(name, repr(self), f"is refused by PyMC: {error}", "mend it")]) from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _prior, (self.distribution, dict(self.parameters))
@@ -127,5 +138,5 @@ def _prior(distribution: str, parameters: Mapping[str, float]) -> Prior:
     return Prior(distribution, **parameters)
 
 
-def _setting(where: str, value: object, what: str, remedy: str) -> Fault:
-    return setting_fault(None, value, f"{where} {what}", remedy)
+def _setting(where: str, value: object, what: str, remedy: str, column: str = "priors") -> Fault:
+    return setting_fault(column, value, f"{where} {what}", remedy)

@@ -29,7 +29,7 @@ class Models(Mapping[str, Model]):
         except KeyError:
             fault = Fault(what=f"there is no such model{suggest(name, self._models)}",
                           remedy="use a name from pg.models(), or give the model itself", value=name,
-                          table="setting")  # fmt: skip
+                          column="model", table="setting")  # fmt: skip
             raise SettingError([fault]) from None
 
     def __contains__(self, name: object) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from progression.faults import SettingError, setting_fault, suggest
+from progression.faults import SettingError, is_number, setting_fault, suggest
 from progression.outcomes import Outcome
 
 BASELINE_WITHIN = 1.0  # months after time 0 that still count as the start
@@ -49,6 +49,16 @@ def chosen(
         For a rule that cannot be read, names an unknown column or subject, or leaves nobody.
     """
     keep = pd.Series(True, table.index)
+    faults = [
+        setting_fault(name, value, "is not a number of at least 0", "give one, or leave it out")
+        for name, value in (("followed", followed), ("visits", visits))
+        if value is not None and (not is_number(value) or value < 0)
+    ]
+    if rule is not None and not isinstance(rule, str | Collection) and not callable(rule):
+        what = "is neither a rule, nor a function, nor a list of ids"
+        faults.append(setting_fault("rule", rule, what, 'give "age < 75"'))
+    if faults:
+        raise SettingError(faults)
     if isinstance(rule, str):
         try:
             keep &= table.eval(rule).astype(bool)
@@ -91,6 +101,9 @@ def drawn(subjects: pd.DataFrame, n: int, *, arm: str | None, random_seed: int) 
     own = subjects.index if arm is None else subjects.index[subjects["arm"] == arm]
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= len(own):
         raise SettingError([setting_fault("n", n, f"is not a number of subjects from 1 to {len(own)}", "give one")])
+    if isinstance(random_seed, bool) or not isinstance(random_seed, int | np.integer) or random_seed < 0:
+        what = "is not a whole number of at least 0"
+        raise SettingError([setting_fault("random_seed", random_seed, what, "give one such as 1")])
     taken = np.random.default_rng(random_seed).choice(len(own), size=n, replace=False)
     keep = subjects.index.isin(own[taken]) | (
         np.zeros(len(subjects), bool) if arm is None else (subjects["arm"] != arm).to_numpy()

@@ -18,7 +18,7 @@ from progression.door.names import EVENT, SUBJECT, VISIT, Opened, missing_column
 from progression.door.outcomes import choose_outcomes, outcome_values
 from progression.door.scales import scale_warnings
 from progression.door.subjects import gather, subject_values
-from progression.door.times import end_faults, label_faults, time_faults, unit_fault, unit_warnings
+from progression.door.times import end_faults, far_spots, label_faults, time_faults, unit_fault, unit_warnings
 from progression.faults import CohortError, Fault
 from progression.outcomes import Outcome
 from progression.units import months_per
@@ -92,6 +92,9 @@ def admit(visits: Any, subjects: Any, events: Any, wanted: Wanted) -> Admitted:
     frame, arms = _subjects(opened, home, wanted, ledger)
     past = _events(happened, per, wanted, ledger, frame.index if home is None else None)
     ledger.faults += end_faults(opened, month, frame, past)
+    if outcomes and not ledger.faults and values[[o.name for o in outcomes]].isna().all(axis=None):
+        what, remedy = "no row has a value of any outcome", "Check that the outcomes' columns were exported"
+        ledger.faults.append(opened.fault(", ".join(o.name for o in outcomes), None, what, remedy))
     if ledger.faults:
         raise CohortError(_in_order(ledger.faults))
 
@@ -151,6 +154,8 @@ def _subjects(
     for column in ("onset_lower", "onset_upper", "end_of_follow_up", "event_time"):
         if column in gathered.tables:
             ledger.faults += unit_fault(gathered.tables[column], column, wanted.time_unit)
+            month = frame["event_month" if column == "event_time" else column].to_numpy()
+            ledger.faults += gathered.faults(column, far_spots(month, wanted.time_unit))
     if "arm" in gathered.raw:
         labels, arms, spots, whole = settle_arms(list(gathered.raw["arm"]), wanted.arms)
         ledger.faults += gathered.faults("arm", spots)
@@ -179,6 +184,10 @@ def _events(
     absent = [int(row) for row in np.flatnonzero(np.isnan(read.value)) if int(row) not in refused]
     ledger.faults += happened.faults("time", absent, "the time of the event is missing", "Fill it in")
     ledger.faults += unit_fault(happened, "time", wanted.time_unit)
+    ledger.take(happened, "time", far_spots(read.value * per, wanted.time_unit))
+    early = np.flatnonzero(read.value < 0)
+    what, remedy = "an intercurrent event before the start", "Correct the time: the start is 0; or delete the row"
+    ledger.faults += happened.faults("time", early, what, remedy)
     kind = texts(happened.frame["kind"], missing=wanted.missing)
     absent = [row for row, each in enumerate(kind) if each is None]
     ledger.faults += happened.faults(

@@ -29,7 +29,8 @@ _TOTALS = {
     "mittelwert",
 }
 _NO_ID = {"nan", "na", "n/a", "<na>", "none", "null", "nat"}
-_AROUND = " \t\r\n\u00a0\u200b\ufeff\u2009\u202f"
+_INVISIBLE = "\ufeff\u200b\u2060"
+_ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+")
 _AS_TEXT = "Read the table again with ids as text (dtype=str), so that '007' stays '007'"
 
 
@@ -103,7 +104,7 @@ def _id(cell: object) -> tuple[str | None, str, str]:
         return None, "the id is a decimal number", _AS_TEXT
     if not isinstance(cell, str):
         return None, f"the id is neither text nor a whole number ({type(cell).__name__})", _AS_TEXT
-    bare = cell.strip(_AROUND)
+    bare = re.sub(rf"^[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+$", "", cell)
     if not bare:
         return None, "the id is missing", "Give the id, or delete the row"
     if bare != cell:
@@ -112,6 +113,10 @@ def _id(cell: object) -> tuple[str | None, str, str]:
             "the id has a space or an invisible mark before or behind it",
             "Take it away: it would make a second subject",
         )
+    if any(mark in bare for mark in _INVISIBLE):
+        return None, "the id has an invisible mark in it", "Take it away: it would make a second subject"
+    if _ROUNDED.fullmatch(bare):
+        return None, "the id was rounded by a spreadsheet to a number with an exponent", _AS_TEXT
     if bare.casefold() in _NO_ID:
         return None, "the id looks like a missing one written as text", "Give the id, or delete the row"
     if bare.casefold().rstrip(":") in _TOTALS:
@@ -120,16 +125,34 @@ def _id(cell: object) -> tuple[str | None, str, str]:
 
 
 def _look_alikes(opened: Opened, ids: np.ndarray, distinct: Iterable[str]) -> tuple[list[Fault], list[str]]:
+    def row(each: str) -> int:
+        return int(np.flatnonzero(ids == each)[0])
+
     composed: dict[str, str] = {}
+    plain: dict[str, str] = {}
     folded: dict[str, str] = {}
+    bare: dict[str, str] = {}
     faults, warnings = [], []
     for each in distinct:
-        twin = composed.setdefault(unicodedata.normalize("NFC", each), each)
+        twin = composed.setdefault(" ".join(unicodedata.normalize("NFC", each).split()), each)
         if twin != each:
-            row = int(np.flatnonzero(ids == each)[0])
-            what = "the id looks the same as another's but is coded otherwise (accents composed or not)"
-            faults.append(opened.fault("subject", row, what, "Write the two alike, or make them visibly different"))
+            what = "the id looks the same as another's but is coded otherwise (accents composed or not, kinds of space)"
+            faults.append(
+                opened.fault("subject", row(each), what, "Write the two alike, or make them visibly different")
+            )
             continue
+        twin = plain.setdefault(re.sub(r"(?<=\d)\.0+$", "", each), each)
+        if twin != each:
+            what = (
+                f"the id is {twin!r} but for a '.0' behind one of them: a number that went through a column of decimals"
+            )
+            faults.append(opened.fault("subject", row(each), what, _AS_TEXT))
+            continue
+        twin = bare.setdefault(each.lstrip("0") or "0", each)
+        if twin != each:
+            warnings.append(
+                f"{opened.table}: ids {twin!r} and {each!r} differ by leading zeros only: taken as two subjects"
+            )
         twin = folded.setdefault(each.casefold(), each)
         if twin != each:
             warnings.append(f"{opened.table}: ids {twin!r} and {each!r} differ by case only: taken as two subjects")

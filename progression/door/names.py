@@ -111,6 +111,10 @@ def open_table(
     claimed = set(found.values())
     warnings = []
     for std, user in sources.items():
+        if std in found and std in spoken_for and std not in columns:
+            other = next(each for each, user in columns.items() if user == std)
+            what = f"columns= says that this is {other!r}, and nothing says which column is {std!r}"
+            faults.append(Fault(what=what, remedy=f"Write columns={{{std!r}: ...}} too", column=std, table=table))
         if std in found:
             continue
         if std in required:

@@ -18,8 +18,9 @@ _RESERVED = {*VISIT, *SUBJECT, *EVENT, "month", "event_month"}
 
 
 def check_settings(
-    *, time_unit: str, allocation: str | None, provenance: str, decimal: str, columns: object, arms: object
-) -> None:
+    *, time_unit: str, allocation: str | None, provenance: str, decimal: str, columns: object, arms: object,
+    missing: object = (),
+) -> None:  # fmt: skip
     """Refuse arguments that cannot be meant, all at once.
 
     Raises
@@ -44,6 +45,14 @@ def check_settings(
     ):
         what = "columns is not a mapping of text to text"
         faults.append(_fault("columns", columns, what, "Write columns={'subject': 'patient', 'time': 'week'}"))
+    elif columns is not None:
+        users = list(columns.values())
+        for user in sorted({user for user in users if users.count(user) > 1}):
+            meant = ", ".join(repr(std) for std, other in columns.items() if other == user)
+            what = f"one column is said to be several things ({meant})"
+            faults.append(_fault("columns", user, what, "Give each its own column"))
+    if isinstance(missing, str) or not _listed(missing):
+        faults.append(_fault("missing", missing, "missing is no list of marks", "Write missing=['n.d.', '-99']"))
     if arms is not None:
         faults += _arms(arms)
     if faults:
@@ -63,6 +72,12 @@ def known_outcomes(
     for name, value in (("covariates", covariates), ("averaged", averaged)):
         if isinstance(value, str):
             faults.append(_fault(name, value, f"{name} is one text, not a list", f"Write {name}=[{value!r}]"))
+        elif value is not None and not _listed(value):
+            faults.append(_fault(name, value, f"{name} is no list of names", f"Write {name}=['age']"))
+    if outcomes is not None and not isinstance(outcomes, str | Outcome) and not _listed(outcomes):
+        faults.append(_fault("outcomes", outcomes, "outcomes is no list of names", "Write outcomes=['alsfrsr']"))
+    if faults:
+        raise SettingError(faults)
     if outcomes is None:
         listed = None
     else:
@@ -74,12 +89,12 @@ def known_outcomes(
         for name in dict.fromkeys(names):
             if names.count(name) > 1:
                 faults.append(_fault("outcomes", name, "the outcome is named twice", "Name it once"))
-        for name in averaged if not isinstance(averaged, str) else ():
+        for name in averaged or ():
             if name not in names:
                 what = f"averaged names something that is no outcome{suggest(name, names)}"
                 faults.append(_fault("averaged", name, what, "Correct it"))
     own = [("outcomes", each.name) for each in listed or ()]
-    own += [("covariates", str(each)) for each in covariates or () if not isinstance(covariates, str)]
+    own += [("covariates", str(each)) for each in covariates or ()]
     for argument, name in own:
         if name in _RESERVED:
             what = "the name has a meaning of its own in a cohort"
@@ -89,7 +104,14 @@ def known_outcomes(
     return listed
 
 
+def _listed(value: object) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, bytes)
+
+
 def _arms(arms: object) -> list[Fault]:
+    given = list(arms.values() if isinstance(arms, Mapping) else arms) if isinstance(arms, Collection) else []
+    if nameless := [label for label in given if not isinstance(label, str | int) or isinstance(label, bool)]:
+        return [_fault("arms", nameless[0], "this is no label of an arm", "Write text, such as 'control'")]
     if isinstance(arms, Mapping):
         labels = list(dict.fromkeys(str(label).strip() for label in arms.values()))
     elif isinstance(arms, Sequence) and not isinstance(arms, str):

@@ -98,7 +98,9 @@ def subject_values(
             faults += gathered.faults(column, read.spots)
             typed[column] = read.value
         else:
-            typed[column] = pd.array(texts(cells, missing=missing).tolist(), dtype="str")
+            words = texts(cells, missing=missing)
+            faults += _mixed(gathered, column, words, decimal)
+            typed[column] = pd.array(words.tolist(), dtype="str")
         values = pd.Series(typed[column]).dropna()
         if len(raw) > 1 and values.nunique() == 1 and len(values) == len(raw):
             what = "the covariate is constant: every subject has the same value"
@@ -107,6 +109,21 @@ def subject_values(
             )
     order = [*(column for column in SUBJECT if column != "event_time"), "event_month", *covariates]
     return pd.DataFrame({c: typed[c] for c in order if c in typed}, index=raw.index), faults
+
+
+def _mixed(gathered: Gathered, column: str, words: np.ndarray, decimal: str) -> list[Fault]:
+    """Refuse labels among which numbers stand, and labels that differ by case or space only."""
+    there = [at for at, word in enumerate(words) if word is not None]
+    read = numbers(pd.Series([words[at] for at in there], dtype=object), decimal=decimal).value
+    what = "a number among words: a label, or a number where the others are missing?"
+    remedy = "List the words that mean a missing value in missing=[...], or write it as a word"
+    spots: list[Spot] = [(at, what, remedy) for at, value in zip(there, read, strict=True) if np.isfinite(value)]
+    folded: dict[str, str] = {}
+    for at in there:
+        twin = folded.setdefault(" ".join(words[at].split()).casefold(), words[at])
+        if twin != words[at]:
+            spots.append((at, f"the label differs from {twin!r} only by case or space", "Write the two alike"))
+    return gathered.faults(column, spots)
 
 
 def _one_each(

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from progression.door.cells import Spot
 from progression.door.events import is_death
 from progression.door.names import Opened
 from progression.faults import Fault
@@ -15,6 +16,7 @@ from progression.units import DAYS_PER_MONTH, months_per
 __all__ = [
     "baseline_faults",
     "end_faults",
+    "far_spots",
     "follow_up_faults",
     "label_faults",
     "time_faults",
@@ -64,17 +66,30 @@ def time_faults(
     )
 
 
+def far_spots(month: np.ndarray, time_unit: str) -> list[Spot]:
+    """Find the times that are further from the start than any follow-up; infinity stands for never."""
+    what = f"read in {time_unit}, this is more than 40 years after the start"
+    remedy = "Check time_unit, and that all rows have the same unit"
+    return [(int(row), what, remedy) for row in np.flatnonzero(np.isfinite(month) & (month > _LONGEST_FOLLOW_UP))]
+
+
 def end_faults(visits: Opened, month: np.ndarray, subjects: pd.DataFrame, events: pd.DataFrame) -> list[Fault]:
     """Check that no visit comes after the subject's death or the end of follow-up."""
     assert visits.ids is not None
     ids = pd.Series(visits.ids)
     faults: list[Fault] = []
     died: dict[str, float] = {}
+    again: dict[str, tuple[float, float]] = {}
     if {"event", "event_month"} <= set(subjects.columns):
         dead = subjects[subjects["event"].map(lambda e: pd.notna(e) and is_death(e)) & subjects["event_month"].notna()]
         died.update((str(subject), float(when)) for subject, when in dead["event_month"].items())
     for subject, when in events.loc[events["kind"].map(is_death), ["subject", "month"]].itertuples(index=False):
+        again.update({subject: (died[subject], float(when))} if abs(when - died.get(subject, when)) > _ROUNDING else {})
         died[subject] = min(when, died.get(subject, np.inf))
+    for subject, whens in again.items():
+        value = " and ".join(f"{when:.3g}" for when in sorted(whens)) + " months"
+        what, remedy = "the subject dies twice, at different times", "Correct one of the two, or delete it"
+        faults.append(Fault(what=what, remedy=remedy, column="event", subject=subject, value=value, table="events"))
     if died:
         late = np.flatnonzero(month > ids.map(died).to_numpy(float, na_value=np.nan) + _ROUNDING)
         faults += visits.faults(

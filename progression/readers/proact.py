@@ -60,6 +60,11 @@ def read_proact(
     forms = proact_forms.read_forms(Path(folder))
     ledger = Ledger(repair)
     scores = proact_scores.scores(forms["ALSFRS"], ledger)
+    if scores.empty:
+        ledger.close()
+        raise CohortError.single(
+            "ALSFRS: no row has a score", "Export the form again", column="ALSFRS_R_Total", table="file"
+        )
     known = proact_facts.facts(forms, scores, ledger)
     visits = proact_facts.with_vital_capacity(scores, forms, ledger)
     visits, known = proact_facts.until_death(visits, known, ledger)

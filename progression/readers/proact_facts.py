@@ -34,7 +34,7 @@ def facts(forms: Forms, scores: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     known = pd.DataFrame(index=subjects)
     for name, form in forms.items():
         if len(form) and not form["subject_id"].isin(subjects).any():
-            ledger.strange(name, str(form["subject_id"].dropna().iloc[0]), str(subjects[0]))
+            ledger.strange(name, next(iter(form["subject_id"].dropna()), None), str(subjects[0]))
     if "TREATMENT" in forms:
         arm = _fact(forms, "TREATMENT", "Study_Arm", ledger, _word({"active": "active", "placebo": "placebo"}))
         known["arm"] = arm.reindex(subjects)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from progression.faults import CohortError, Fault, suggest
+from progression.readers.files import read_text_file
 
 FORMS = ("ALSFRS", "ALSHISTORY", "DEATHDATA", "DEMOGRAPHICS", "FVC", "SVC", "RILUZOLE", "TREATMENT")
 _NEEDED = {"ALSFRS": ("ALSFRS_Delta", "ALSFRS_R_Total"), "DEATHDATA": ("Subject_Died", "Death_Days"), "TREATMENT": ("Study_Arm",),
@@ -41,14 +43,18 @@ def read_forms(folder: Path) -> dict[str, pd.DataFrame]:
             continue
         names[form] = path.name
         try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-            faults.append(Fault(what=f"the file cannot be read as CSV ({error})", table="file", value=path.name,
-                                remedy="export it again, as UTF-8 with commas"))  # fmt: skip
+            file = read_text_file(path)
+        except CohortError as error:
+            faults += error.faults
             continue
-        table.columns = [str(column).strip() for column in table.columns]
-        table = table.apply(lambda column: column.str.strip()).replace("", pd.NA)
-        table["row"] = range(1, len(table) + 1)
+        faults += [replace(fault, what=f"{form}: {fault.what}") for fault in file.faults]
+        table = file.frame.astype("str")
+        table.columns = [column.strip() for column in table.columns]
+        if repeated := sorted({one for one in table.columns if list(table.columns).count(one) > 1}):
+            faults += [Fault(what=f"{form}: several columns have this name", column=one, table="file", value=path.name,
+                             remedy="keep one, or rename one") for one in repeated]  # fmt: skip
+            continue
+        table = table.apply(lambda column: column.str.strip()).replace("", pd.NA).assign(row=file.rows)
         faults += [Fault(what=f"{form}: the column is missing{suggest(column, table.columns)}", column=column, table="file",
                          value=path.name, remedy="export the form again, or rename the column")
                    for column in ("subject_id", *_NEEDED.get(form, ())) if column not in table]  # fmt: skip

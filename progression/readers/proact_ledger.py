@@ -80,7 +80,7 @@ class Ledger:
             ))  # fmt: skip
         return False
 
-    def strange(self, form: str, its: str, ours: str) -> None:
+    def strange(self, form: str, its: str | None, ours: str) -> None:
         """Note a form in which no subject of ALSFRS stands: there is no repair."""
         self.faults.append(Fault(what=f"{form}: none of its subjects stands in ALSFRS, whose ids look like {ours!r}", column="subject_id", table="file",
                                  value=its, remedy="write ids alike in all forms, or take the form out of the folder"))  # fmt: skip

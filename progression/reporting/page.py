@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def report(
     """
     path = Path(path)
     kinds = (Fit, OperatingCharacteristics)
-    listed = [fits] if isinstance(fits, kinds) else list(fits)
+    listed = [fits] if isinstance(fits, kinds) or not isinstance(fits, Iterable) else list(fits)
     faults = [
         _fault(
             "fits",
