@@ -15,7 +15,7 @@ from progression.components import component, outcome_dims
 from progression.faults import Fault, SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
 from progression.historical import MapPrior
-from progression.learning import against_prior, computed, prior_warnings
+from progression.learning import FEW_PATIENTS, against_prior, computed, prior_warnings
 from progression.modeling import Estimand
 from progression.rules import OPERATORS, Probability
 from progression.summary_arm import SummaryArm, asked, subtracted
@@ -37,7 +37,8 @@ class Contrast:
     fit : Fit
         Where they come from.
     learned : pandas.DataFrame
-        Prior beside posterior of those the data may hardly bear on (`Estimand.weak`); `against_prior` gives it of all.
+        Prior beside posterior of those the data may hardly bear on (`Estimand.weak`), of all where there are fewer than eight patients;
+        `against_prior` gives it of all.
     against : SummaryArm or MapPrior or None
         The published control that each arm is set against, if any.
     """
@@ -51,7 +52,7 @@ class Contrast:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence for each component that rests much on its prior; empty if none does, or none was declared weak."""
+        """A sentence for each component that rests much on its prior; empty if none does, or none was looked at: see `learned`."""
         return prior_warnings(self.learned)
 
     def against_prior(self, *, random_seed: int | None = None) -> pd.DataFrame:
@@ -247,7 +248,8 @@ def contrast(
         raise SettingError(faults)
     used = {key: float(at.get(key, default)) for estimand in wanted for key, default in estimand.at.items()}
     draws = computed(fit, fit.posterior, wanted, used)
-    weak = [estimand.name for estimand in wanted if estimand.weak]
+    few = fit.cohort.n_subjects < FEW_PATIENTS
+    weak = [estimand.name for estimand in wanted if estimand.weak or few]
     known = pd.DataFrame()
     if weak and fit.settings.get("sampler") != "prior":  # draws from the prior have nothing to be set beside
         known = against_prior(fit, draws[weak], used, random_seed=fit.settings["random_seed"])

@@ -71,6 +71,13 @@ def test_any_model_can_be_asked(als_trial):
     assert pg.contrast(replace(tight, model=weak), "slope_difference").warnings
 
 
+def test_of_a_few_patients_every_estimand_is_set_beside_its_prior(lupus, fake_fit):
+    """Whether or not the model thought it weak: four patients say little of anything."""
+    found = pg.contrast(fake_fit("sle_joints", lupus, draws=500), "count_ratio_to_baseline")
+    assert not found.estimands["count_ratio_to_baseline"].weak and list(found.learned.index) == list(found.components())
+    assert found.warnings and "the prior makes up" in repr(found)  # the pretended sampler draws from the prior
+
+
 def test_where_nothing_was_learnt_every_word_says_so(tiny_cohort, fake_fit):
     """The pretended sampler draws from the prior."""
     found = pg.contrast(fake_fit("als_antibody", tiny_cohort(pg.models()["als_antibody"], 2), draws=2000))
