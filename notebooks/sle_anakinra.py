@@ -538,7 +538,7 @@ _ = panel.legend(frameon=False, loc="lower right", fontsize=9)
 # **Look at** the two blue lines: the same effect, in one judged by how many tender joints are active, in the other by who passed the half.
 # To cut a count into yes and no throws information away; but the rule reads tender and swollen joints together and the ratio tender ones
 # only, and what is lost by the one is gained by the other. The band is the Monte Carlo error of the darker line. Fifty points
-# more responders is half again as much as a 30 % lower count asks for, and small trials show it; hoping for it is another matter.
+# more responders asks for twice the effect of a 30 % lower count, and small trials show it; hoping for it is another matter.
 #
 # ## In short
 #
