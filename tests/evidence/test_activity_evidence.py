@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from tests.evidence import activity, sources
+from tests.evidence import activity, laplace, sharing, sources
 
 AGAIN = "run `python -m tests.evidence.activity` again"
 
@@ -52,3 +52,26 @@ def test_the_hazard_in_the_model_mends_what_flares_do_to_the_visits_that_are_lef
             assert low <= own["coverage"][f"{level:g}"] <= high, (name, level)
     course = at_random["time_course"]
     assert course["mean_error"] < -4 * course["standard_error"] and course["coverage"]["0.5"] < 0.4
+
+
+def test_one_activity_narrows_what_each_sign_says_and_costs_where_it_is_wrong() -> None:
+    published = json.loads(sharing.RESULT.read_text())
+    assert published["code"] == sharing.code(), "run `python -m tests.evidence.sharing` again"
+    found = published["patients"]
+    assert {int(n): found[n]["trials"] for n in found if n.isdigit()} == sharing.TRIALS
+    for n in ("40", "400"):
+        for sign in sharing.SIGNS:
+            own = found[n][sign]
+            assert own["sd_ratio"] > 1 + 2 * own["sd_ratio_error"], (n, sign)
+    for n, least in ((n, stats.binom.ppf(0.001, found[n]["trials"], 0.95)) for n in found if n.isdigit()):
+        assert all(found[n][sign][way]["covered_95"] >= least for sign in sharing.SIGNS for way in ("as one", "alone"))
+    wrong = found["40, CRP lowered by itself"]
+    assert wrong["crp"]["as one"]["rmse"] > 1.5 * wrong["crp"]["alone"]["rmse"]
+
+
+def test_laplace_has_been_measured_on_this_page() -> None:
+    published = json.loads(laplace.RESULT.read_text())
+    again = "run `python -m tests.evidence.laplace` again"
+    assert published["page"] == sources.code_hash(sources.page("sle_activity")), again
+    for one in published["studies"]:
+        assert one["largest_importance_error"] < 0.05 and one["effective_draws"] > one["draws"] / 4
