@@ -92,3 +92,12 @@ def test_a_flag_of_censoring_without_a_limit_is_refused():
         assert words in message
     table.loc[5, "crp_mg_dl"] = 0.5
     assert told(table) == []
+
+
+def test_a_flag_goes_the_way_of_what_it_flags():
+    """Found by fuzzing: of a column that looks like no outcome the flag was left aside without a word."""
+    table = visits().assign(crp_mg_dl_censored=False, score=1.0)
+    table["crp_mg_dl"] = "high"
+    table["score"] = range(len(table))
+    made = pg.Cohort.from_table(table, time_unit="months")
+    assert any("crp_mg_dl, crp_mg_dl_censored" in one for one in made.warnings)

@@ -35,6 +35,12 @@ def choose_outcomes(opened: Opened, wanted: Wanted, ledger: Ledger) -> tuple[Out
             ledger.faults.append(opened.fault(column, None, "the column's name has spaces around it", "Rename it"))
         else:
             chosen.append(Outcome(column))
+    # A flag of censoring goes the way of what it flags.
+    aside += [
+        c
+        for c in opened.frame.columns
+        if c.endswith("_censored") and c.removesuffix("_censored") in aside and c not in taken
+    ]
     if aside:
         ledger.warnings.append(f"columns of the visits that are no outcome were left aside: {', '.join(aside)}")
     if not chosen:
