@@ -22,9 +22,8 @@ __all__ = ["PRIOR_COUNTS", "against_prior", "computed", "learned", "population_p
 # own mean: another reader's prior would give another answer.
 PRIOR_COUNTS = 1 / 3
 DRAWS = 4000
-FEW_PATIENTS = (
-    8  # with fewer, every estimand is set beside its prior: whatever the model, such data may hardly bear on it
-)
+# With fewer, every estimand is set beside its prior: whatever the model, such data may hardly bear on it.
+FEW_PATIENTS = 8
 
 
 def computed(fit: Fit, parameters: xr.Dataset, wanted: Sequence[Estimand], at: Mapping[str, float]) -> xr.Dataset:
