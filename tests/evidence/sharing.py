@@ -1,6 +1,6 @@
 """What do joints and CRP gain from one activity? sle_activity beside sle_joints and sle_crp, with 4, 40 and 400 patients.
 
-    python -m tests.evidence.sharing             # a quarter of an hour on two cores; goes on where it was cut off
+    python -m tests.evidence.sharing             # ten minutes on two cores; goes on where it was cut off
 
 Simulated trials, half of the patients treated, at months 0, 1 and 3 (`tests.simulators.sle_activity`), effects and time course drawn
 from the priors of sle_activity and the rest fixed, in two worlds: treatment moves the three signs through one activity, as
