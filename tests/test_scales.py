@@ -101,3 +101,11 @@ def test_a_flag_goes_the_way_of_what_it_flags():
     table["score"] = range(len(table))
     made = pg.Cohort.from_table(table, time_unit="months")
     assert any("crp_mg_dl, crp_mg_dl_censored" in one for one in made.warnings)
+
+
+def test_columns_with_a_meaning_of_their_own_are_left_aside_by_name():
+    """Found by fuzzing: a number in `month` or `note` beside the time, and the index that pandas writes."""
+    table = visits().assign(month=range(80), note=range(80), **{"Unnamed: 0": range(80)})
+    made = pg.Cohort.from_table(table, time_unit="months")
+    assert [one.name for one in made.outcomes] == ["crp_mg_dl"]
+    assert any("month, note, Unnamed: 0" in one for one in made.warnings)

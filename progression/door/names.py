@@ -16,6 +16,7 @@ from progression.faults import Fault, TableName, suggest
 
 __all__ = [
     "EVENT",
+    "RESERVED",
     "SUBJECT",
     "VISIT",
     "Opened",
@@ -27,6 +28,7 @@ __all__ = [
 VISIT = ("subject", "time", "visit")
 SUBJECT = ("arm", "site", "study", "onset_lower", "onset_upper", "end_of_follow_up", "event", "event_time")
 EVENT = ("subject", "time", "kind", "note")
+RESERVED = {*VISIT, *SUBJECT, *EVENT, "month", "event_month"}  # with a meaning of their own in a cohort
 
 # To overlook "Site" loses a label; to overlook "Arm" or "Event" changes the analysis.
 _HARMLESS = {"visit", "site", "study", "note"}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from progression.door.cells import numbers, numeric_looking, texts, truths
 from progression.door.ledger import Ledger, Wanted
-from progression.door.names import SUBJECT, VISIT, Opened
+from progression.door.names import RESERVED, SUBJECT, VISIT, Opened
 from progression.door.values import item_spots, outcome_spots
 from progression.outcomes import Outcome
 
@@ -26,7 +26,10 @@ def choose_outcomes(opened: Opened, wanted: Wanted, ledger: Ledger) -> tuple[Out
     taken = {*VISIT, *SUBJECT, *wanted.covariates, *(fault.column for fault in ledger.faults)}
     for column in opened.frame.columns:
         flag = column.endswith("_censored") and column.removesuffix("_censored") in opened
-        if column in taken or flag or not column.strip() or column.startswith("Unnamed:"):
+        if column in taken or flag or not column.strip():
+            continue
+        if column in RESERVED or column.startswith("Unnamed:"):  # a note, a second time; the index that pandas writes
+            aside.append(column)
             continue
         fixed = column not in wanted.columns and _fixed(opened, column)
         if fixed or not numeric_looking(opened.frame[column]):

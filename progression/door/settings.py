@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from progression.door.names import EVENT, SUBJECT, VISIT
+from progression.door.names import RESERVED
 from progression.faults import Fault, SettingError, suggest
 from progression.outcomes import Outcome
 from progression.units import months_per
@@ -14,7 +14,6 @@ __all__ = ["ALLOCATIONS", "PROVENANCES", "check_settings", "known_outcomes"]
 
 ALLOCATIONS = ("randomised", "historical", "single arm", "unstated")
 PROVENANCES = ("observed", "reconstructed", "simulated")
-_RESERVED = {*VISIT, *SUBJECT, *EVENT, "month", "event_month"}
 
 
 def check_settings(
@@ -96,7 +95,7 @@ def known_outcomes(
     own = [("outcomes", each.name) for each in listed or ()]
     own += [("covariates", str(each)) for each in covariates or ()]
     for argument, name in own:
-        if name in _RESERVED:
+        if name in RESERVED:
             what = "the name has a meaning of its own in a cohort"
             faults.append(_fault(argument, name, what, "Give it another name through columns={...}"))
     if faults:

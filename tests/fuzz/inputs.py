@@ -182,6 +182,8 @@ def _proact_rows(given: Input, form: str, day: str, columns: list[str]) -> list[
     found = []
     for row in rows:
         cell = {name: value.strip() for name, value in zip(names, row, strict=True)}
+        if form != "ALSFRS" and not (cell["subject_id"] and any(cell.get(name) for name in columns)):
+            continue  # nothing was measured, or in nobody: whatever stands for the day
         try:
             numbers = [number(cell.get(name, ""))[0] for name in (day, *columns)]
             when = int(numbers[0])
