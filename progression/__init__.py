@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from progression.compile_folder import make_sure_of_compile_folder
+
 if TYPE_CHECKING:
     from progression import datasets as datasets
     from progression import plots as plots
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from progression.trials import Trials as Trials
     from progression.wins_by_draw import win_probability as win_probability
 
+make_sure_of_compile_folder()  # before anything imports PyTensor
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,

@@ -55,20 +55,28 @@ def write_tree(path: str | Path, tree: xr.DataTree) -> Path:
     """Write a tree of datasets to one netCDF file, atomically, with a checksum of all its contents.
 
     Attributes must be strings or numbers: netCDF holds no mappings.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written; what was at `path` is still there.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise StoreError(f"the folder of {path} does not exist: make it first")
     marked = tree.copy()
     marked.attrs = {**tree.attrs, "checksum": checksum(tree)}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        whole = Path(folder) / "tree.nc"
-        encoding = {
-            f"/{name}": {key: {"zlib": True, "complevel": 2} for key, v in node.data_vars.items() if v.dtype.kind in "fiub" and v.ndim}
-            for name, node in tree.children.items()
-        }  # fmt: skip
-        marked.to_netcdf(whole, engine="h5netcdf", encoding=encoding)
-        return write_atomically(path, whole.read_bytes())
+    encoding = {
+        f"/{name}": {key: {"zlib": True, "complevel": 2} for key, v in node.data_vars.items() if v.dtype.kind in "fiub" and v.ndim}
+        for name, node in tree.children.items()
+    }  # fmt: skip
+    # In memory first: HDF5 does not survive a disk that is full, and takes the process with it.
+    content = bytes(marked.to_netcdf(engine="h5netcdf", encoding=encoding))
+    try:
+        return write_atomically(path, content)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}; nothing is changed there, so free space or choose another place "
+                         "and save again") from error  # fmt: skip
 
 
 def read_tree(path: str | Path, *, kind: str) -> xr.DataTree:
