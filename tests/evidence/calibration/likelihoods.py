@@ -102,12 +102,17 @@ def _antibody(rows: Rows, p: Values, own: Values) -> np.ndarray:
     onset = own["onset"][:, rows.subject]
     gained = p["effect_before"] * np.minimum(rows.month, onset) + p["effect_after"] * np.maximum(rows.month - onset, 0)
     scores = normal(rows["alsfrsr"], _line(rows, own) + rows.treated * gained, p["sd_residual"][:, None])
+    return scores.sum(axis=1) + intervals(rows, p)
+
+
+def intervals(rows: Rows, p: Values) -> np.ndarray:
+    """Of the onset of antibodies: between two tests, or after the last."""
     tested = rows.table.groupby("subject", sort=False)[["onset_lower", "onset_upper"]].first().dropna()
     curve = [p[name][:, None] for name in ("share_converting", "median_onset", "onset_shape")]
     start, end = (converted(tested[name].to_numpy(float), *curve) for name in ("onset_lower", "onset_upper"))
     seen = np.isfinite(tested["onset_upper"].to_numpy(float))
-    intervals = np.log(np.maximum(np.where(seen, end - start, 1 - start), 1e-300))
-    return scores.sum(axis=1) + intervals.sum(axis=1)
+    own = np.log(np.maximum(np.where(seen, end - start, 1 - start), 1e-300))
+    return own.sum(axis=1)
 
 
 def _later(values: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def one(model: str, regime: str, engine: str, index: int) -> dict[str, Any]:
     of, start = simulated(model, regime, index), time.perf_counter()
     cohort, how = of.cohort(), HOW[engine]
     fit = _fit(of, cohort, engine, index, how)
-    longer = fit.settings["engine"] == "nuts" and fit.diagnostics.table["ess_bulk"].min() < ranks.DRAWS
+    longer = fit.settings["engine"] == "nuts" and bool(fit.diagnostics.table["ess_bulk"].min() < ranks.DRAWS)
     if longer:
         again = {**HOW["nuts"], "draws": LONGER * HOW["nuts"]["draws"]}
         fit = _fit(of, cohort, "nuts", index + 1_000_000, again)
