@@ -15,7 +15,16 @@ from progression.engines import forward
 from tests.evidence.calibration import likelihoods, ranks, records, sets, truths
 
 # Models whose sets have not all been run yet (`python -m tests.evidence.calibration MODEL`): a record that comes takes its name off.
-MISSING = ("als_slope", "als_shared", "als_bounded", "als_items", "als_antibody", "sle_activity", "sle_crp", "sle_joints")
+MISSING = (
+    "als_slope",
+    "als_shared",
+    "als_bounded",
+    "als_items",
+    "als_antibody",
+    "sle_activity",
+    "sle_crp",
+    "sle_joints",
+)
 RECORDED = [model for model in sets.SETS if model not in MISSING]
 N = 400
 
@@ -62,7 +71,9 @@ def conjugate(rng: np.random.Generator, *, prior_sd: float = 1.0, sd: float = 1.
     for _ in range(N):
         mean = prior_sd * rng.normal()
         y = mean + rng.normal()
-        draws = rng.normal(0, 1, ranks.DRAWS) if blind else y / 2 + (shift + sd * rng.normal(size=ranks.DRAWS)) / np.sqrt(2)
+        draws = (
+            rng.normal(0, 1, ranks.DRAWS) if blind else y / 2 + (shift + sd * rng.normal(size=ranks.DRAWS)) / np.sqrt(2)
+        )
         found["mean"].append(ranks.rank(draws, mean, rng))
         found["log-likelihood"].append(ranks.rank(stats.norm.logpdf(y, draws), stats.norm.logpdf(y, mean), rng))
     return found
@@ -105,9 +116,9 @@ def test_ecdf_probability_is_that_of_simulated_ranks() -> None:
 def test_stated_power_is_that_of_simulated_ranks() -> None:
     fault, rng = ranks.departing(scale=0.8), np.random.default_rng(4)
     counted = [ranks.counts(rng.choice(ranks.DRAWS + 1, size=200, p=fault)) for _ in range(200)]
-    for stated, found in zip(ranks.power(200, fault), zip(*map(lambda c: (ranks.chi_square(c), ranks.ecdf(c)), counted), strict=True), strict=True):  # fmt: skip
+    for stated, found in zip(ranks.power(200, fault), np.array([(ranks.chi_square(c), ranks.ecdf(c)) for c in counted]).T, strict=True):  # fmt: skip
         low, high = stats.binom.ppf([0.001, 0.999], 200, stated)
-        assert low <= np.sum(np.array(found) < ranks.ALPHA) <= high
+        assert low <= np.sum(found < ranks.ALPHA) <= high
     assert ranks.detectable(200)["sd_too_small"] == pytest.approx(0.77, abs=0.02)
 
 
@@ -128,7 +139,13 @@ def test_verdict_names_what_fails() -> None:
 
 def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
     found = sets.one("als_slope", "sparse", "marginal", 0)
-    assert set(found["ranks"]) >= {"sd_slope", "level_difference[0]", "slope_difference[0]", "slope of p63", "log-likelihood"}
+    assert set(found["ranks"]) >= {
+        "sd_slope",
+        "level_difference[0]",
+        "slope_difference[0]",
+        "slope of p63",
+        "log-likelihood",
+    }
     assert all(0 <= rank <= ranks.DRAWS for rank in found["ranks"].values()) and not found["problems"]
 
 

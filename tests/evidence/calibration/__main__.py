@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.calibration", description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(SETS)}; all where omitted")
     parser.add_argument("--sets", type=int, help="at most so many of each regime and engine")
-    parser.add_argument("--work", type=Path, default=Path("evidence-runs/calibration"), help="folder for one file a set")
+    parser.add_argument(
+        "--work", type=Path, default=Path("evidence-runs/calibration"), help="folder for one file a set"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs="+", metavar="PART", help='such as "sparse-marginal": nothing is written')
     given = parser.parse_args(arguments)

@@ -59,7 +59,9 @@ def leaves(n: int, gamma: float, probability: np.ndarray = UNIFORM) -> float:
         possible = (new >= 0) & (new <= left)
         new = np.where(possible, new, 0)
         log = factorial[left] - factorial[new] - factorial[left - new] + new * np.log(q) + (left - new) * np.log1p(-q)
-        at, mass = to, mass @ np.where(possible, np.exp(log), 0.0)
+        step = np.exp(np.where(possible & (log > -60), log, -np.inf))  # numbers near the smallest there are take ages
+        at, mass = to, mass @ step
+        mass[mass < 1e-30] = 0
     return float(np.clip(1 - mass.sum(), 0.0, 1.0))
 
 

@@ -97,11 +97,22 @@ def verdict(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Whether the number of small p-values and the coverage are what a calibrated posterior gives; what fails, in words."""
     faults, made = [], {}
     for test in ("chi_square", "ecdf"):
-        p = {f"{name}, {quantity}": one[test] for name, own in groups.items() for quantity, one in own["quantities"].items()}
+        p = {
+            f"{name}, {quantity}": one[test]
+            for name, own in groups.items()
+            for quantity, one in own["quantities"].items()
+        }
         small = sum(value < 0.05 for value in p.values())
-        made[test] = {"quantities": len(p), "below_0.05": small, "smallest": min(p.values()), "of": min(p, key=lambda name: p[name])}
+        made[test] = {
+            "quantities": len(p),
+            "below_0.05": small,
+            "smallest": min(p.values()),
+            "of": min(p, key=lambda name: p[name]),
+        }
         if not ranks.few_enough(list(p.values())):
-            faults.append(f"{test}: {small} of {len(p)} p-values below 0.05, the smallest {min(p.values()):.1g} ({made[test]['of']})")
+            faults.append(
+                f"{test}: {small} of {len(p)} p-values below 0.05, the smallest {min(p.values()):.1g} ({made[test]['of']})"
+            )
     for name, own in groups.items():
         for component, hits in own["covered"].items():
             faults += [f"{name}: {int(hit)} of {own['sets']} intervals of {level} hold {component}" for level, hit in hits.items()
@@ -135,7 +146,12 @@ def in_words(model: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for name, own in groups.items():
         can, seen = own["detectable"], own["diagnostics"]
-        small = [f"{quantity} ({test} {one[test]:.2g})" for quantity, one in own["quantities"].items() for test in ("chi_square", "ecdf") if one[test] < 0.01]
+        small = [
+            f"{quantity} ({test} {one[test]:.2g})"
+            for quantity, one in own["quantities"].items()
+            for test in ("chi_square", "ecdf")
+            if one[test] < 0.01
+        ]
         lines += [f"{model}, {name}: {own['sets']} sets, {len(own['quantities'])} quantities, {seen['median_seconds']:g} s a fit; below 0.01: {', '.join(small) or 'none'}",
                   f"  found with a chance of 80 % at 1 %: a shift of {_at(can['shift'])} SD, an SD {_at(can['sd_too_small'])} or {_at(can['sd_too_large'])} times the true one",
                   f"  coverage {json.dumps(own['covered'])}; {seen['with_problems']} with problems, {seen['fell_back_to_nuts']} by NUTS instead, {seen.get('with_divergences', 0)} with divergences"]  # fmt: skip

@@ -67,9 +67,7 @@ def one(model: str, regime: str, engine: str, index: int) -> dict[str, Any]:
     if fit.settings["engine"] == "nuts":
         chosen = np.linspace(0, total - 1, ranks.DRAWS).astype(int)  # as far apart as they can be
     thinned, values = posterior.isel(sample=chosen), estimands.isel(sample=chosen)
-    ranked = {
-        label: ranks.rank(draws, truth, rng) for label, draws, truth in quantities(of, thinned, values)
-    }
+    ranked = {label: ranks.rank(draws, truth, rng) for label, draws, truth in quantities(of, thinned, values)}
     primary = next(iter(found.data_vars))
     below = {label: round(float(np.mean(draws < truth)), 5)
              for label, draws, truth in _scalars(str(primary), estimands[primary], of.asked[str(primary)])}  # fmt: skip

@@ -116,7 +116,9 @@ class Simulated:
         """SHA-256 (16 digits) of tables, parameters and estimands to six digits."""
         tables = [self.visits] if self.subjects is None else [self.visits, self.subjects]
         text = "".join(one.round(6).to_csv(index=False, lineterminator="\n") for one in tables)
-        text += "".join(f"{name}{np.round(one, 6).tolist()}" for name, one in [*self.population.items(), *self.asked.items()])
+        text += "".join(
+            f"{name}{np.round(one, 6).tolist()}" for name, one in [*self.population.items(), *self.asked.items()]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]  # fmt: skip
 
 
