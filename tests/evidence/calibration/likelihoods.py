@@ -12,9 +12,9 @@ import numpy as np
 from scipy import special
 
 from tests import simulators
-from tests.evidence.calibration.truths import COUNTS, FLOOR, LIMIT, Simulated, converted, cutpoints
+from tests.evidence.calibration.estimands import Values, converted, cutpoints
+from tests.evidence.calibration.truths import COUNTS, FLOOR, LIMIT, Simulated
 
-Values = Mapping[str, np.ndarray]
 _HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
 

@@ -1,7 +1,7 @@
 """What is simulated: for each model and regime parameters from the priors it declares, patients, a table and every estimand's value.
 
-All by NumPy and SciPy: parameters by `tests.recovery.yardsticks.draw`, tables by `tests.simulators`, estimands by formulas and integrals
-of this file. Of the package only the declared priors are read, since it is they that a calibrated posterior must hold for.
+All by NumPy and SciPy: parameters by `tests.recovery.yardsticks.draw`, tables by `tests.simulators`, estimands by
+`estimands`. Of the package only the declared priors are read, since it is they that a calibrated posterior must hold for.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import integrate, special
 
 import progression as pg
 from tests import simulators
+from tests.evidence.calibration.estimands import ESTIMANDS, Values, cutpoints
 from tests.recovery.yardsticks import draw
 
 SEED = 20261129
@@ -25,8 +25,6 @@ LIMIT = 0.7  # mg/dl: under the prior of sle_crp from none to nearly all of a co
 NEVER = 1200.0  # months; what als_antibody calls an onset that never comes
 FLOOR = 1e-4  # what the beta-binomial programs add to the correlation in the denominator of the concentration
 PILOT_WEEKS = (0.0, 0.92, 2.76)  # weeks 0, 4 and 12 of the lupus pilot, in months
-
-Values = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def simulated(model: str, regime: str, index: int) -> Simulated:
     if "onset" in patients:
         visits = visits.drop(columns="onset")
         patients["onset"] = np.minimum(patients["onset"], NEVER)
-    asked = {name: np.asarray(value, float) for name, value in _ESTIMANDS[model](p, design).items()}
+    asked = {name: np.asarray(value, float) for name, value in ESTIMANDS[model](p).items()}
     return Simulated(model, design, visits.drop(columns="x0", errors="ignore"), subjects, p, patients, asked)
 
 
@@ -179,13 +177,6 @@ def _bounded(rng: np.random.Generator, p: Values, design: Design) -> pd.DataFram
                                   **_plain(p, "slope_effect", "overdispersion"), overdispersion=float(_rho(p)))  # fmt: skip
 
 
-def cutpoints(p: Values) -> np.ndarray:
-    """(..., items, 4), ascending."""
-    third = p["third_cutpoint"]
-    second = third - p["second_gap"]
-    return np.stack([second - p["first_gap"], second, third, third + p["third_gap"]], axis=-1)
-
-
 def _items(rng: np.random.Generator, p: Values, design: Design) -> pd.DataFrame:
     own = {name: float(p[name]) for name in ("sd_level", "mean_slope", "sd_slope", "correlation")}
     return simulators.als_items(rng, n_per_arm=design.arms, months=design.months, cutpoints=cutpoints(p),
@@ -211,86 +202,4 @@ _SIMULATORS: Mapping[str, Callable[[np.random.Generator, Values, Design], Any]] 
     "als_slope": _slope, "als_shared": _shared, "als_bounded": _bounded, "als_items": _items, "als_antibody": _antibody,
     "sle_crp": partial(_visits, simulators.sle_crp), "sle_joints": partial(_visits, simulators.sle_joints),
     "sle_activity": partial(_visits, simulators.sle_activity),
-}  # fmt: skip
-
-
-def _of_slope(p: Values, design: Design) -> dict[str, Any]:
-    control, effect = p["mean_slope"], p["slope_effect"]
-    slopes = np.r_[control, control + effect]
-    return {"slope_difference": effect, "slope_ratio": 1 + effect / control, "change_difference": 12 * effect, "slope": slopes,
-            "change": 12 * slopes}  # fmt: skip
-
-
-def _of_shared(p: Values, design: Design) -> dict[str, Any]:
-    ratio, rate = p["rate_ratio"], p["mean_rate"]
-    alive = np.exp(-6 * p["hazard"] * np.r_[1, ratio])
-    return {"drr": ratio, "hazard_ratio": ratio, "slope_difference": rate * (1 - ratio), "slope": -rate * np.r_[1, ratio],
-            "change_difference": 6 * rate * (1 - ratio), "survival": alive, "survival_difference": alive[1:] - alive[0]}  # fmt: skip
-
-
-def _standardised(p: Values, mean: Callable[..., float], typical: Callable[[float], float], *spreads: str) -> dict[str, Any]:  # fmt: skip
-    """Scores averaged over patients (`mean`, by plain sums over a grid) and of the typical one, at months 0 and 6."""
-    own = {name: float(p[name]) for name in (*spreads, "sd_level", "sd_slope", "correlation")}
-    slopes = float(p["mean_slope"]) + np.array([0.0, p["slope_effect"][0]])
-    start = mean(0, mean_slope=0.0, **own)
-    end = np.array([mean(6, mean_slope=slope, **own) for slope in slopes])
-    at_mean = [typical(6 * slope) for slope in slopes]
-    return {"change_difference": end[1:] - end[0], "slope_difference": (end[1:] - end[0]) / 6, "change": end - start, "slope": (end - start) / 6,
-            "latent_slope_difference": p["slope_effect"], "typical_slope_difference": np.array([at_mean[1] - at_mean[0]]) / 6}  # fmt: skip
-
-
-def _of_bounded(p: Values, design: Design) -> dict[str, Any]:
-    typical = lambda latent: float(48 * special.expit(p["mean_level"] + latent))  # noqa: E731
-    return _standardised(p, simulators.mean_bounded_score, typical, "mean_level")
-
-
-def _of_items(p: Values, design: Design) -> dict[str, Any]:
-    steps = cutpoints(p)
-    typical = lambda latent: float(special.expit(latent - steps).sum())  # noqa: E731
-    return _standardised(p, partial(simulators.mean_items_score, cutpoints=steps), typical)
-
-
-def converted(month: Any, share: Any, median: Any, shape: Any) -> Any:
-    """Probability of antibodies by a month."""
-    return share * -np.expm1(-np.log(2) * (month / median) ** shape)
-
-
-def _of_antibody(p: Values, design: Design) -> dict[str, Any]:
-    before, after = p["effect_before"], p["effect_after"]
-    onset = [float(p[name]) for name in ("share_converting", "median_onset", "onset_shape")]
-    without = integrate.quad(lambda t: 1 - converted(t, *onset), 0, 12, limit=400, points=[min(onset[1], 6.0)])[0]
-    difference = before * without + after * (12 - without)
-    return {"slope_difference_before": before, "slope_difference_after": after, "loss_of_effect": after - before, "change_difference": difference,
-            "change": 12 * p["mean_slope"] + np.r_[0, difference], "share_converted": converted(12, *onset)}  # fmt: skip
-
-
-def _of_crp(p: Values, design: Design) -> dict[str, Any]:
-    return {"crp_ratio": np.exp(p["effect"])} if "effect" in p else {"crp_ratio_to_baseline": np.exp(p["time_course"])}
-
-
-_mean_share = np.vectorize(simulators.mean_share)
-
-
-def _of_joints(p: Values, design: Design) -> dict[str, Any]:
-    later = _mean_share(p["mean_level"] + p["time_course"], p["sd_patient"])
-    if "effect" in p:
-        return {"count_ratio": _mean_share(p["mean_level"] + p["time_course"] + p["effect"], p["sd_patient"]) / later}
-    return {"count_ratio_to_baseline": later / _mean_share(p["mean_level"], p["sd_patient"])}
-
-
-def _of_activity(p: Values, design: Design) -> dict[str, Any]:
-    course, loading = p["time_course"], p["count_loading"]
-    spread = np.sqrt(loading**2 * (1 + p["sd_visit"] ** 2) + p["sd_count"] ** 2)
-    share = lambda moved: _mean_share(p["count_level"] + loading * np.asarray(moved)[..., None], spread)  # noqa: E731
-    if "effect" in p:
-        effect = p["effect"]
-        return {"activity_effect": effect, "later_effect": effect[:, -1] - effect[:, 0], "crp_ratio": np.exp(effect[..., None] * p["marker_loading"]),
-                "count_ratio": share(course + effect) / share(course)}  # fmt: skip
-    return {"activity_change": course, "later_change": course[-1] - course[0], "crp_ratio_to_baseline": np.exp(course[:, None] * p["marker_loading"]),
-            "count_ratio_to_baseline": share(course) / share(0.0)}  # fmt: skip
-
-
-_ESTIMANDS: Mapping[str, Callable[[Values, Design], dict[str, Any]]] = {
-    "als_slope": _of_slope, "als_shared": _of_shared, "als_bounded": _of_bounded, "als_items": _of_items, "als_antibody": _of_antibody,
-    "sle_crp": _of_crp, "sle_joints": _of_joints, "sle_activity": _of_activity,
 }  # fmt: skip
