@@ -3,7 +3,7 @@
 #   make test PYTEST_ARGS="-k cohort"         hand other options to pytest than those below
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs bench clean
+.PHONY: help setup demo test lint docs bench evidence clean
 
 SETUP := sh scripts/setup-env.sh
 BIN := .venv/bin
@@ -41,6 +41,19 @@ bench:  ## run the benchmarks: an hour or so
 	@$(SETUP)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/engines.py
+
+# Each goes on where it was cut off, with what lies in evidence-runs/; bounded, laplace and shared take minutes and begin again.
+evidence:  ## measure again what is published of the models: days on two cores
+	@$(SETUP) test
+	$(BIN)/python -m tests.evidence.shared
+	$(BIN)/python -m tests.evidence.laplace
+	$(BIN)/python -m tests.evidence.bounded
+	$(BIN)/python -m tests.evidence.activity
+	$(BIN)/python -m tests.evidence.sharing
+	$(BIN)/python -m tests.evidence.antibody
+	$(BIN)/python -m tests.evidence.agreement references
+	$(BIN)/python -m tests.evidence.agreement compare
+	$(BIN)/python -m tests.evidence.calibration
 
 clean:  ## remove what the other targets made, except .venv
 	rm -rf report docs/_build docs/notebooks build dist *.egg-info

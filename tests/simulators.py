@@ -1,6 +1,7 @@
 """Cohorts simulated with NumPy from the equations alone: nothing here comes from the package under test.
 
-Each simulator returns a table of visits (subject, arm, time in months, outcomes) ready for ``Cohort.from_table``.
+Each simulator returns a table of visits (subject, arm, time in months, outcomes) ready for ``Cohort.from_table``. What was
+drawn for each patient, in their order, stands in ``table.attrs["patients"]``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,20 @@ Generator = np.random.Generator
 
 def _arms(n_per_arm: Mapping[str, int]) -> list[str]:
     return [arm for arm, n in n_per_arm.items() for _ in range(n)]
+
+
+def _own(*names: str) -> dict[str, list[Any]]:
+    return {name: [] for name in names}
+
+
+def _keep(own: dict[str, list[Any]], *values: Any) -> None:
+    for kept, value in zip(own.values(), values, strict=True):
+        kept.append(value)
+
+
+def _with(table: pd.DataFrame, own: dict[str, list[Any]]) -> pd.DataFrame:
+    table.attrs["patients"] = own
+    return table
 
 
 def als_slope(
@@ -46,7 +61,7 @@ def als_slope(
     covariates = rng.normal(size=(n, k))
     if k:
         covariates = (covariates - covariates.mean(axis=0)) / covariates.std(axis=0)
-    rows = []
+    rows, own = [], _own("level", "slope")
     for i, arm in enumerate(arms):
         u, v = rng.normal(size=2)
         level = mean_level + (level_difference or {}).get(arm, 0.0) + sd_level * u
@@ -54,6 +69,7 @@ def als_slope(
         slope += sd_slope * (correlation * u + np.sqrt(1 - correlation**2) * v)
         level += float(np.dot(covariates[i], level_coefficient))
         slope += float(np.dot(covariates[i], slope_coefficient))
+        _keep(own, level, slope)
         seen: list[float] = []
         for j, month in enumerate(months):
             if seen:
@@ -62,7 +78,7 @@ def als_slope(
                     break
             seen.append(level + slope * month + sd_residual * rng.normal())
             rows.append((f"p{i}", arm, float(month), seen[-1], *(50 + 10 * covariates[i])))
-    return pd.DataFrame(rows, columns=["subject", "arm", "time", "alsfrsr", *(f"x{j}" for j in range(k))])
+    return _with(pd.DataFrame(rows, columns=["subject", "arm", "time", "alsfrsr", *(f"x{j}" for j in range(k))]), own)
 
 
 def als_shared(
@@ -89,13 +105,14 @@ def als_shared(
     until drop-out or the last month.
     """
     ratio = rate_ratio or {}
-    visits, subjects = [], []
+    visits, subjects, patients = [], [], _own("level", "rate")
     arms = _arms(n_per_arm)
     x = rng.normal(size=len(arms))
     x = (x - x.mean()) / x.std()
     for i, arm in enumerate(arms):
         own = sd_rate if isinstance(sd_rate, int | float) else sd_rate[arm]
         rate, level = mean_rate + own * rng.normal(), mean_level + sd_level * rng.normal()
+        _keep(patients, level, rate)
         on_hazard = (hazard_ratio or ratio).get(arm, 1.0) * np.exp(hazard_by_rate * (rate - mean_rate))
         slope = rate * ratio.get(arm, 1.0) * np.exp((rate_coefficient or 0.0) * x[i])
         death = rng.exponential(1 / (hazard * on_hazard)) if hazard else np.inf
@@ -109,7 +126,7 @@ def als_shared(
         subjects.append(
             (f"p{i}", arm, "death" if died else None, death if died else np.nan, np.nan if died else end, x[i])
         )
-    return (pd.DataFrame(visits, columns=["subject", "time", "alsfrsr"]),
+    return (_with(pd.DataFrame(visits, columns=["subject", "time", "alsfrsr"]), patients),
             pd.DataFrame(subjects, columns=["subject", "arm", "event", "event_time", "end_of_follow_up", "x"]))  # fmt: skip
 
 
@@ -138,7 +155,7 @@ def als_antibody(
     `tests` (the first at 0): onset_lower is the last test before T_i, onset_upper the first after it, or infinite.
     onset holds T_i itself (infinite where never); controls have none of these.
     """
-    rows = []
+    rows, own = [], _own("level", "slope", "onset")
     for i, arm in enumerate(_arms(n_per_arm)):
         level, slope = rng.multivariate_normal(
             [mean_level, mean_slope],
@@ -146,6 +163,7 @@ def als_antibody(
         )
         converts = rng.random() < share_converting
         onset = median_onset * (rng.exponential() / np.log(2)) ** (1 / onset_shape) if converts else np.inf
+        _keep(own, level, slope, onset)
         for month in months:
             score = level + slope * month + sd_residual * rng.normal()
             if arm == treated and month > 0:
@@ -156,7 +174,7 @@ def als_antibody(
             interval = (max(t for t in tests if t < onset), min(seen, default=np.inf), onset)
             rows.append((f"p{i}", arm, float(month), score, *(interval if arm == treated else (np.nan,) * 3)))
     names = ["subject", "arm", "time", "alsfrsr", "onset_lower", "onset_upper", "onset"]
-    return pd.DataFrame(rows, columns=names)
+    return _with(pd.DataFrame(rows, columns=names), own)
 
 
 def als_bounded(
@@ -181,13 +199,14 @@ def als_bounded(
     logit p = a_i + b_i t, (a_i, b_i) bivariate normal, treatment on the mean of b; no treatment before time 0. `x0` is a
     covariate of two values, -1 and 1, equally many in each arm. Drop-out as in `als_slope`.
     """
-    rows = []
+    rows, own = [], _own("level", "slope")
     for i, arm in enumerate(_arms(n_per_arm)):
         u, v = rng.normal(size=2)
         x = 2 * (i % 2) - 1.0
         effect = (slope_effect or {}).get(arm, 0.0)
         level = mean_level + (level_difference or {}).get(arm, 0.0) + level_coefficient * x + sd_level * u
         slope = mean_slope + slope_coefficient * x + sd_slope * (correlation * u + np.sqrt(1 - correlation**2) * v)
+        _keep(own, level, slope + effect)
         seen: list[int] = []
         for j, month in enumerate(months):
             if seen:
@@ -199,7 +218,7 @@ def als_bounded(
             chance = rng.beta(p * c, (1 - p) * c) if overdispersion else p
             seen.append(int(rng.binomial(48, chance)))
             rows.append((f"p{i}", arm, float(month), seen[-1], x))
-    return pd.DataFrame(rows, columns=["subject", "arm", "time", "alsfrsr", "x0"])
+    return _with(pd.DataFrame(rows, columns=["subject", "arm", "time", "alsfrsr", "x0"]), own)
 
 
 def mean_bounded_score(
@@ -233,16 +252,17 @@ def als_items(
 
     The latent is a + b t, (a, b) bivariate normal with mean (0, mean_slope), treatment on the mean of b, not before time 0.
     """
-    rows = []
+    rows, own = [], _own("level", "slope")
     for i, arm in enumerate(_arms(n_per_arm)):
         u, v = rng.normal(size=2)
         effect = (slope_effect or {}).get(arm, 0.0)
         slope = mean_slope + sd_slope * (correlation * u + np.sqrt(1 - correlation**2) * v)
+        _keep(own, sd_level * u, slope + effect)
         for month in months:
             latent = sd_level * u + slope * month + effect * max(month, 0)
             noisy = latent + rng.logistic(size=len(cutpoints))
             rows.append((f"p{i}", arm, float(month), *(noisy[:, None] >= cutpoints).sum(axis=1)))
-    return pd.DataFrame(rows, columns=["subject", "arm", "time", *ITEMS[: len(cutpoints)]])
+    return _with(pd.DataFrame(rows, columns=["subject", "arm", "time", *ITEMS[: len(cutpoints)]]), own)
 
 
 def mean_items_score(
@@ -275,9 +295,10 @@ def sle_joints(
     `overdispersion` is the correlation rho of two joints of one patient at one visit, given the patient's level: the
     share of active joints is Beta(p c, (1 - p) c) with c = (1 - rho)/rho.
     """
-    rows = []
+    rows, own = [], _own("level")
     for i, arm in enumerate(_arms(n_per_arm)):
         level = np.asarray(mean_level) + np.asarray(sd_patient) * rng.normal(size=len(outcomes))
+        _keep(own, level.tolist())
         for j, month in enumerate(months):
             logit = level.copy()
             if j:
@@ -288,7 +309,7 @@ def sle_joints(
                 c = (1 - rho) / rho
                 counts.append(rng.binomial(joints, rng.beta(p * c, (1 - p) * c)))
             rows.append((f"p{i}", arm, float(month), *counts))
-    return pd.DataFrame(rows, columns=["subject", "arm", "time", *outcomes])
+    return _with(pd.DataFrame(rows, columns=["subject", "arm", "time", *outcomes]), own)
 
 
 def sle_crp(
@@ -304,9 +325,10 @@ def sle_crp(
     detection_limit: float = 0.0,
 ) -> pd.DataFrame:
     """Log-normal CRP; what lies below the detection limit is flagged, with the limit in the value's column."""
-    rows = []
+    rows, own = [], _own("level")
     for i, arm in enumerate(_arms(n_per_arm)):
         level = mean_level + sd_patient * rng.normal()
+        _keep(own, level)
         for j, month in enumerate(months):
             log = level + sd_residual * rng.normal()
             if j:
@@ -314,6 +336,7 @@ def sle_crp(
             crp = np.exp(log)
             rows.append((f"p{i}", arm, float(month), max(crp, detection_limit), crp < detection_limit))
     table = pd.DataFrame(rows, columns=["subject", "arm", "time", "crp_mg_dl", "crp_mg_dl_censored"])
+    table = _with(table, own)
     return table if detection_limit else table.drop(columns="crp_mg_dl_censored")
 
 
@@ -345,9 +368,10 @@ def sle_activity(
     A marker below the detection limit is flagged, with the limit in its column. With a hazard of flare (a month, at average activity at
     baseline) a patient who flares is seen no more; the column `flare` has the month, empty in those who do not.
     """
-    rows = []
+    rows, patients = [], _own("activity", "own_count", "own_marker")
     for i, arm in enumerate(_arms(n_per_arm)):
         activity, before, flared, begun = rng.normal(), 0.0, np.nan, len(rows)
+        at_visits: list[float] = []
         own_counts = [sd * rng.normal() for sd in sd_count]
         own_markers = [sd * rng.normal() for sd in sd_marker]
         for j, month in enumerate(months):
@@ -360,6 +384,7 @@ def sle_activity(
                         flared = months[j - 1] + wait
                         break
             before = now
+            at_visits.append(float(now))
             row: dict[str, Any] = {"subject": f"p{i}", "arm": arm, "time": float(month)}
             for name, level, loading, own, rho in zip(
                 counts, count_level, count_loading, own_counts, overdispersion, strict=True
@@ -374,10 +399,11 @@ def sle_activity(
                 if detection_limit:
                     row[f"{name}_censored"] = value < detection_limit
             rows.append(row)
+        _keep(patients, at_visits, own_counts, own_markers)
         if flare_hazard:
             for row in rows[begun:]:
                 row["flare"] = flared
-    return pd.DataFrame(rows)
+    return _with(pd.DataFrame(rows), patients)
 
 
 def mean_share(location: float, sd: float) -> float:

@@ -1,0 +1,171 @@
+"""What the sets of one model say together: p-values by quantity, coverage, diagnostics, and a verdict; one JSON file a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import progression as pg
+from progression.store import write_atomically
+from tests.evidence import sources
+from tests.evidence.calibration import ranks
+from tests.evidence.calibration.sets import HOW, SETS
+from tests.evidence.calibration.truths import DESIGNS, SEED, simulated
+
+FOLDER = Path(__file__).parents[3] / "docs" / "evidence"
+
+
+def record_path(model: str) -> Path:
+    return FOLDER / f"calibration_{model}.json"
+
+
+def code(model: str) -> dict[str, str]:
+    """Hashes of what a record rests on: the program with its priors, each engine, and the first data set of each regime.
+
+    Data sets stand for the simulators: words and names in `tests.simulators` may change, what it draws may not.
+    """
+    shared = [sources.SHELF / "standardised.py"] if model in ("als_bounded", "als_items") else []
+    flares = [sources.SHELF / "flares.py"] if model == "sle_activity" else []
+    engines = sorted({engine for _, engine in SETS[model]})
+    return {
+        "program": sources.code_hash([*sources.page(model), *shared, *flares]),
+        **{f"engine {name}": sources.code_hash(sources.engine(name)) for name in engines},
+        **{f"first {regime} set": simulated(model, regime, 0).fingerprint() for regime in DESIGNS[model]},
+    }
+
+
+def folder_name(model: str) -> str:
+    """Nothing old is taken for new: sets of another program, engine or simulator lie elsewhere."""
+    return "-".join(value[:6] for value in code(model).values())
+
+
+def group(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sets of one regime and engine."""
+    n = len(found)
+    count = {name: ranks.counts([one["ranks"][name] for one in found]) for name in found[0]["ranks"]}
+    by_rank: dict[tuple[int, ...], str] = {}
+    same: dict[str, str] = {}
+    for name in count:  # an effect and its exponential have the same ranks in every set, and count once
+        first = by_rank.setdefault(tuple(one["ranks"][name] for one in found), name)
+        if first != name:
+            same[name] = first
+    quantities = {
+        name: {"chi_square": _p(ranks.chi_square(own)), "ecdf": _p(ranks.ecdf(own)), "counts": " ".join(map(str, own))}
+        for name, own in count.items() if name not in same
+    }  # fmt: skip
+    coverage = {}
+    for name in found[0]["below"]:
+        below = np.array([one["below"][name] for one in found])
+        coverage[name] = {f"{level:g}": int(np.sum(np.abs(below - 0.5) < level / 2)) for level in ranks.LEVELS}
+    return {
+        "sets": n, "quantities": quantities, "same_ranks": same, "covered": coverage,
+        "diagnostics": diagnostics(found), "detectable": ranks.detectable(n),
+        "power": {fault: [round(one, 3) for one in ranks.power(n, probability)] for fault, probability in _FAULTS.items()},
+    }  # fmt: skip
+
+
+_FAULTS = {
+    "SD 20 % too small": ranks.departing(scale=0.8),
+    "SD 10 % too small": ranks.departing(scale=0.9),
+    "shift of 0.2 SD": ranks.departing(shift=0.2),
+}
+
+
+def diagnostics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the engines said of themselves: a calibrated sampler may still diverge."""
+    by_nuts = [one for one in found if one["engine"] == "nuts"]
+    own = [one for one in found if one["engine"] == "marginal"]
+    made: dict[str, Any] = {
+        "with_problems": sum(bool(one["problems"]) for one in found),
+        "fell_back_to_nuts": sum(bool(one["fell_back"]) for one in found), "run_longer": sum(one["longer"] for one in found),
+        "r_hat_99_percentile": _of(found, "r_hat", 99), "ess_1_percentile": _of(found, "ess", 1), "fewest_ess": _of(found, "ess", 0),
+        "fewer_draws_than_ranks": sum(one["ess"] < ranks.DRAWS for one in found), "median_seconds": _of(found, "seconds", 50),
+    }  # fmt: skip
+    if by_nuts:
+        made["with_divergences"] = sum(one["divergences"] > 0 for one in by_nuts)
+    if own:
+        made |= {"pareto_k_99_percentile": _of(own, "pareto_k", 99), "largest_quadrature_error": _of(own, "quadrature_error", 100)}  # fmt: skip
+    return made
+
+
+def verdict(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether the number of small p-values and the coverage are what a calibrated posterior gives; what fails, in words."""
+    faults, made = [], {}
+    for test in ("chi_square", "ecdf"):
+        p = {
+            f"{name}, {quantity}": one[test]
+            for name, own in groups.items()
+            for quantity, one in own["quantities"].items()
+        }
+        small = sum(value < 0.05 for value in p.values())
+        made[test] = {
+            "quantities": len(p),
+            "below_0.05": small,
+            "smallest": min(p.values()),
+            "of": min(p, key=lambda name: p[name]),
+        }
+        if not ranks.few_enough(list(p.values())):
+            faults.append(
+                f"{test}: {small} of {len(p)} p-values below 0.05, the smallest {min(p.values()):.1g} ({made[test]['of']})"
+            )
+    for name, own in groups.items():
+        for component, hits in own["covered"].items():
+            faults += [f"{name}: {int(hit)} of {own['sets']} intervals of {level} hold {component}" for level, hit in hits.items()
+                       if not ranks.covers(hit, own["sets"], float(level))]  # fmt: skip
+    return {**made, "calibrated": not faults, "faults": faults}
+
+
+def record(model: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """All of it, with what made it."""
+    return {
+        "made": datetime.now(UTC).date().isoformat(), "by": f"python -m tests.evidence.calibration {model}", "code": code(model),
+        "versions": sources.versions(), "seed": SEED, "draws_ranked_among": ranks.DRAWS, "bins": ranks.BINS, "engines": dict(HOW),
+        "designs": {name: {"patients": dict(one.arms), "months": list(map(float, one.months))} for name, one in DESIGNS[model].items()},
+        "priors": {name: repr(prior) for name, prior in pg.models()[model].priors.items()}, "data": "SIMULATED",
+        "verdict": verdict(groups), "groups": dict(groups),
+    }  # fmt: skip
+
+
+def write(model: str, made: Mapping[str, Any]) -> Path:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    return write_atomically(record_path(model), (json.dumps(made, indent=1) + "\n").encode())
+
+
+def complete(model: str, groups: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether every planned set is there."""
+    return {name: own["sets"] for name, own in groups.items()} == {f"{regime}, {engine}": n for (regime, engine), n in SETS[model].items()}  # fmt: skip
+
+
+def in_words(model: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """For the terminal: what was found, and what these numbers of sets can find."""
+    lines = []
+    for name, own in groups.items():
+        can, seen = own["detectable"], own["diagnostics"]
+        small = [
+            f"{quantity} ({test} {one[test]:.2g})"
+            for quantity, one in own["quantities"].items()
+            for test in ("chi_square", "ecdf")
+            if one[test] < 0.01
+        ]
+        lines += [f"{model}, {name}: {own['sets']} sets, {len(own['quantities'])} quantities, {seen['median_seconds']:g} s a fit; below 0.01: {', '.join(small) or 'none'}",
+                  f"  found with a chance of 80 % at 1 %: a shift of {_at(can['shift'])} SD, an SD {_at(can['sd_too_small'])} or {_at(can['sd_too_large'])} times the true one",
+                  f"  coverage {json.dumps(own['covered'])}; {seen['with_problems']} with problems, {seen['fell_back_to_nuts']} by NUTS instead, {seen.get('with_divergences', 0)} with divergences"]  # fmt: skip
+    said = verdict(groups)
+    return "\n".join([*lines, f"{model}: " + ("calibrated" if said["calibrated"] else "; ".join(said["faults"]))])
+
+
+def _at(value: float | None) -> str:
+    return "(none)" if value is None else f"{value:g}"
+
+
+def _p(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _of(found: Sequence[Mapping[str, Any]], name: str, percentile: float) -> float:
+    return float(f"{np.percentile([one[name] for one in found], percentile):.4g}")
