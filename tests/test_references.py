@@ -26,7 +26,11 @@ def assert_near(case: cases.Case) -> None:
         pytest.skip(f"{case.needs}, which is no part of this repository, is not here")
     rows = case.rows()
     assert rows
-    far = [f"{row.quantity}: theirs {row.theirs:.6g}, ours {row.ours:.6g}, {row.units:.2f} tolerances" for row in rows if row.units > 1]
+    far = [
+        f"{row.quantity}: theirs {row.theirs:.6g}, ours {row.ours:.6g}, {row.units:.2f} tolerances"
+        for row in rows
+        if row.units > 1
+    ]
     assert not far, f"{case.reference}, {len(far)} of {len(rows)}: " + "; ".join(far)
 
 
@@ -73,7 +77,9 @@ def test_tables_are_what_the_simulators_make() -> None:
         made, kept = make(), simulated.read(name)
         assert list(made) == list(kept) and len(made) == len(kept)
         for column in kept.select_dtypes("number"):
-            np.testing.assert_allclose(made[column].to_numpy(float), kept[column].to_numpy(float), atol=1e-9, err_msg=f"{name}, {column}")
+            np.testing.assert_allclose(
+                made[column].to_numpy(float), kept[column].to_numpy(float), atol=1e-9, err_msg=f"{name}, {column}"
+            )
 
 
 def test_what_is_off_is_found() -> None:

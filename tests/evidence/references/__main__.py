@@ -31,21 +31,28 @@ from tests.evidence.references import cases, results, simulated
 TABLE = sources.ROOT / "docs" / "evidence" / "references.json"
 COLUMNS = ("quantity", "theirs", "ours", "tolerance", "units")
 # Which script makes which file, where it makes several.
-MANY = {"slopes_stan": ("slopes_stan", "slopes_power", "slopes_commensurate", "slopes_robust"), "shared_stan": ("shared_stan", "shared_linked")}
+MANY = {
+    "slopes_stan": ("slopes_stan", "slopes_power", "slopes_commensurate", "slopes_robust"),
+    "shared_stan": ("shared_stan", "shared_linked"),
+}
 
 
 def scripts() -> dict[str, Path]:
     """Every script by name."""
     own = ("eight_schools", "map_quadrature")
     return {path.stem: path for path in sorted(results.HERE.iterdir())
-            if (path.suffix == ".R" and path.stem != "common") or path.stem in own and path.suffix == ".py"}  # fmt: skip
+            if (path.suffix == ".R" and path.stem != "common") or (path.stem in own and path.suffix == ".py")}  # fmt: skip
 
 
 def again(name: str, path: Path, folder: Path) -> list[str]:
     """Run one script, and say where its numbers are not those that are committed."""
-    command = ["Rscript", str(path)] if path.suffix == ".R" else [sys.executable, "-m", f"tests.evidence.references.{name}"]
+    command = (
+        ["Rscript", str(path)] if path.suffix == ".R" else [sys.executable, "-m", f"tests.evidence.references.{name}"]
+    )
     subprocess.run(command, check=True, cwd=sources.ROOT, env=os.environ | {"REFERENCES_OUT": str(folder)})
-    return [text for one in MANY.get(name, (name,)) for text in differences(results.read(one), results.read(one, folder))]
+    return [
+        text for one in MANY.get(name, (name,)) for text in differences(results.read(one), results.read(one, folder))
+    ]
 
 
 def differences(known: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -55,7 +62,9 @@ def differences(known: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     for name in sorted(set(known["quantities"]) - lost):
         a, b = known["quantities"][name], found["quantities"][name]
         for key in (key for key in a if not key.endswith("error")):
-            allowed = 4 * math.hypot(a.get(f"{key}_error", 0.0), b.get(f"{key}_error", 0.0)) or 1e-6 * max(abs(a[key]), 1.0)
+            allowed = 4 * math.hypot(a.get(f"{key}_error", 0.0), b.get(f"{key}_error", 0.0)) or 1e-6 * max(
+                abs(a[key]), 1.0
+            )
             if not abs(a[key] - b[key]) <= allowed:
                 said.append(f"{known['reference']}: {name}, {key} was {a[key]:.6g} and is {b[key]:.6g} now")
     return said
@@ -73,10 +82,16 @@ def table(only: Sequence[str] = ()) -> bool:
             whole = False
             continue
         known = results.read(case.reference)
-        rows = [[row.quantity, *(float(f"{x:.6g}") for x in (row.theirs, row.ours, row.tolerance, row.units))] for row in case.rows()]
+        rows = [
+            [row.quantity, *(float(f"{x:.6g}") for x in (row.theirs, row.ours, row.tolerance, row.units))]
+            for row in case.rows()
+        ]
         worst = max(rows, key=lambda row: row[-1])
         whole &= worst[-1] <= 1
-        print(f"{case.reference}: {len(rows)} numbers, farthest {worst[0]} at {worst[-1]:.2f} of its tolerance", flush=True)
+        print(
+            f"{case.reference}: {len(rows)} numbers, farthest {worst[0]} at {worst[-1]:.2f} of its tolerance",
+            flush=True,
+        )
         kept[case.reference] = {
             "reference": case.reference, "model": case.model, "by": known["by"], "their_versions": known["versions"], "their_date": known["made"],
             "kind": known["kind"], "made": datetime.now(UTC).date().isoformat(), "sources": code(case), "rows": rows,
@@ -95,17 +110,28 @@ def code(case: cases.Case) -> str:
     model = "als_slope" if name == "power" else name
     engines = {"power": ["batches"], "als_slope": ["powered"]}.get(name, []) if how or name == "power" else []
     engine = pg.models()[model].engine or "nuts"
-    own = [sources.ROOT / "progression" / f"{one}.py" for one in (("arranging", "borrowing", "drift") if "(" in how else ())]
-    return sources.code_hash({*sources.page(model), *own, *(path for one in (engine, *engines) for path in sources.engine(one))})
+    own = [
+        sources.ROOT / "progression" / f"{one}.py"
+        for one in (("arranging", "borrowing", "drift") if "(" in how else ())
+    ]
+    return sources.code_hash(
+        {*sources.page(model), *own, *(path for one in (engine, *engines) for path in sources.engine(one))}
+    )
 
 
 def write_table(made: Sequence[Mapping[str, Any]]) -> None:
     """One reference a line, so that changes of one are seen as such."""
-    facts = {"by": "python -m tests.evidence.references table", "columns": list(COLUMNS), "versions": sources.versions()}
+    facts = {
+        "by": "python -m tests.evidence.references table",
+        "columns": list(COLUMNS),
+        "versions": sources.versions(),
+    }
     head = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in facts.items()]
     lines = [json.dumps(one) for one in made]
     TABLE.parent.mkdir(exist_ok=True)
-    write_atomically(TABLE, ("{\n" + ",\n".join(head) + ',\n"references": [\n' + ",\n".join(lines) + "\n]\n}\n").encode())
+    write_atomically(
+        TABLE, ("{\n" + ",\n".join(head) + ',\n"references": [\n' + ",\n".join(lines) + "\n]\n}\n").encode()
+    )
 
 
 def read_table() -> dict[str, Any]:
@@ -115,9 +141,15 @@ def read_table() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every number is where it should be."""
-    parser = argparse.ArgumentParser(prog="python -m tests.evidence.references", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.evidence.references",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("what", nargs="*", help="table, simulate, or names of scripts; all scripts where omitted")
-    parser.add_argument("--data", type=Path, help="folder with the data of sleepstudy and rats, which are no part of this repository")
+    parser.add_argument(
+        "--data", type=Path, help="folder with the data of sleepstudy and rats, which are no part of this repository"
+    )
     given = parser.parse_args(arguments)
     if given.data:
         cases.DATA = given.data

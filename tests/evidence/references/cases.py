@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pymc as pm
-import xarray as xr
 
 import progression as pg
 from progression.effective_size import effective_size
-from tests.evidence.references import results, simulated
+from tests.evidence.references import results
 from tests.evidence.references.compare import Row, Share, rows
+from tests.evidence.references.fits import draws, fitted, plain, shared, slopes, with_limit
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"  # data of others, which are no part of this repository
 COUNTS = ["tender_joints", "swollen_joints"]
@@ -61,70 +60,6 @@ class Case:
         return rows(known["kind"], known["quantities"], ours, most=most)
 
 
-def fitted(model: str, cohort: pg.Cohort, **how: Any) -> pg.Fit:
-    """A fit that passed the gate, by the model's own engine."""
-    marginal = pg.models()[model].engine == "marginal"
-    settings = {"draws": 5000} if marginal else {"draws": 2500, "tune": 1000, "cores": 1}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pg.FitWarning)
-        fit = pg.fit(model, cohort, random_seed=1, progressbar=False, **(settings | how))
-    assert not fit.problems, f"{model}: {fit.problems}"
-    return fit
-
-
-def draws(fit: pg.Fit, wanted: Sequence[str], **own: xr.DataArray) -> tuple[Mapping[str, Any], float]:
-    """Draws of quantities such as ``effect[2,1]``, counted from 1 as Stan does; dims of one label are left out."""
-    posterior = fit.posterior
-    found: dict[str, Any] = {}
-    for name in wanted:
-        base, places = re.fullmatch(r"(\w+)(?:\[([\d,]+)\])?", name).groups()  # type: ignore[union-attr]
-        at = (own[base] if base in own else posterior[base]).drop_vars(["active_arm", "baseline_arm"], errors="ignore")
-        at = at.squeeze([dim for dim in at.dims if dim not in ("chain", "draw") and at.sizes[dim] == 1], drop=True)
-        rest = [dim for dim in at.dims if dim not in ("chain", "draw")]
-        chosen = dict(zip(rest, (int(i) - 1 for i in places.split(",")) if places else (), strict=True))
-        found[name] = at.isel(chosen).reset_coords(drop=True)
-    stats = fit.idata["sample_stats"]
-    most = np.inf
-    if "importance_ess" in stats:
-        most = float(stats["importance_ess"].mean()) * posterior.sizes["chain"]
-    return found, most
-
-
-# ---- cohorts -----------------------------------------------------------------------------------------------------
-
-
-def cohort(table: pd.DataFrame, outcomes: Sequence[Any] = ("alsfrsr",), subjects: pd.DataFrame | None = None) -> pg.Cohort:
-    """A randomised cohort whose arms are in the order they come in."""
-    arms = (table if subjects is None else subjects)["arm"]
-    return pg.Cohort.from_table(table, subjects, time_unit="months", outcomes=list(outcomes), arms=list(dict.fromkeys(arms)),
-                                allocation="randomised", provenance="simulated")  # fmt: skip
-
-
-def slopes(*arms: str) -> pg.Cohort:
-    """The trial of slopes: these arms of it."""
-    table = simulated.read("slopes")
-    return cohort(table[table["arm"].isin(arms)])
-
-
-def shared() -> pg.Cohort:
-    """The trial with deaths."""
-    table = simulated.read("shared")
-    people = table.drop_duplicates("subject")[["subject", "arm", "event", "event_time", "end_of_follow_up"]]
-    return cohort(table[["subject", "time", "alsfrsr"]], subjects=people)
-
-
-def with_limit(name: str, limit: float, counts: Sequence[str] = ()) -> pg.Cohort:
-    """A trial with CRP below a limit of detection in part."""
-    crp = pg.Outcome("crp_mg_dl", unit="mg/dl", positive=True, detection_limit=limit)
-    return cohort(simulated.read(name), [*counts, crp])
-
-
-def _plain(name: str, outcomes: Sequence[Any]) -> pg.Cohort:
-    return cohort(simulated.read(name), outcomes)
-
-
-# ---- our side ----------------------------------------------------------------------------------------------------
-
 PAST = "historical control"
 _WIDE_SLOPES = {"mean_level": pg.Prior("Normal", mu=0, sigma=1000), "level_difference": WIDE, "sd_level": WIDER, "mean_slope": WIDE,
                 "slope_effect": WIDE, "sd_slope": WIDER, "sd_residual": WIDER}  # fmt: skip
@@ -132,7 +67,9 @@ _WIDE_SLOPES = {"mean_level": pg.Prior("Normal", mu=0, sigma=1000), "level_diffe
 
 def sleepstudy(wanted: Sequence[str]) -> Any:
     """Reaction times: a "month" is a day of the study."""
-    table = pd.read_csv(DATA / "lme4_sleepstudy.csv", dtype={"Subject": str}).rename(columns={"Subject": "subject", "Days": "time"})
+    table = pd.read_csv(DATA / "lme4_sleepstudy.csv", dtype={"Subject": str}).rename(
+        columns={"Subject": "subject", "Days": "time"}
+    )
     made = pg.Cohort.from_table(table, time_unit="months", outcomes=["Reaction"])
     priors = _WIDE_SLOPES | {name: pg.Prior("HalfNormal", sigma=200) for name in ("sd_level", "sd_residual")}
     return draws(fitted("als_slope", made, priors=priors), wanted)
@@ -162,7 +99,9 @@ def schools() -> Any:
     """Eight schools as studies of one quantity, each of two patients with the SD that gives its standard error."""
     effect, error = np.array([28.0, 8, -3, 7, -1, 1, 18, 12]), np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
     table = {"study": [str(i + 1) for i in range(8)], "n": [2] * 8, "mean": effect, "sd": error * 2**0.5}
-    return pg.map_prior(table, "normal", mean=pg.Prior("Normal", mu=0, sigma=5), between=pg.Prior("HalfCauchy", beta=5)).summary()
+    return pg.map_prior(
+        table, "normal", mean=pg.Prior("Normal", mu=0, sigma=5), between=pg.Prior("HalfCauchy", beta=5)
+    ).summary()
 
 
 def eight_schools(wanted: Sequence[str]) -> Any:
@@ -172,13 +111,20 @@ def eight_schools(wanted: Sequence[str]) -> Any:
 
 
 # The eight historical trials of the RBesT package's example in ankylosing spondylitis: patients and responders.
-AS = {"study": [f"Study {i}" for i in range(1, 9)], "n": [107, 44, 51, 39, 139, 20, 78, 35], "events": [23, 12, 19, 9, 39, 6, 9, 10]}
+AS = {
+    "study": [f"Study {i}" for i in range(1, 9)],
+    "n": [107, 44, 51, 39, 139, 20, 78, 35],
+    "events": [23, 12, 19, 9, 39, 6, 9, 10],
+}
 _COLUMN = {"mean": "mean", "SD": "sd", "2.5%": "lower", "50.0%": "median", "97.5%": "upper"}
 
 
 def map_prior(wanted: Sequence[str]) -> Any:
     """Both priors of the SD between trials."""
-    tables = {scale: pg.map_prior(AS, "binomial", between=pg.Prior("HalfNormal", sigma=float(scale))).summary() for scale in ("1", "0.5")}
+    tables = {
+        scale: pg.map_prior(AS, "binomial", between=pg.Prior("HalfNormal", sigma=float(scale))).summary()
+        for scale in ("1", "0.5")
+    }
     found = {}
     for name in wanted:
         scale, row, column = re.fullmatch(r"tau ~ HalfNormal\((.+)\): (.+), (.+)", name).groups()  # type: ignore[union-attr]
@@ -189,7 +135,11 @@ def map_prior(wanted: Sequence[str]) -> Any:
 def worth(wanted: Sequence[str]) -> Any:
     """What the MAP prior is worth in patients."""
     found = pg.map_prior(AS, "binomial")
-    known = {"ELIR": found.ess("elir"), "moment": found.ess("moment"), "ELIR, 20 % robust": effective_size(found.robust(0.2), "elir")}
+    known = {
+        "ELIR": found.ess("elir"),
+        "moment": found.ess("moment"),
+        "ELIR, 20 % robust": effective_size(found.robust(0.2), "elir"),
+    }
     return {name: known[name] for name in wanted}, np.inf
 
 
@@ -203,7 +153,14 @@ def wins(wanted: Sequence[str]) -> Any:
 def power(wanted: Sequence[str], trials: int = 2048) -> Any:
     """Simulated and analysed trials, wide priors and a baseline for each arm, as a t test of slopes has it."""
     found = {}
-    truth = {"mean_level": 38.0, "sd_level": 5.0, "mean_slope": -1.0, "sd_slope": 0.5, "sd_residual": 1.0, "correlation": 0.0}
+    truth = {
+        "mean_level": 38.0,
+        "sd_level": 5.0,
+        "mean_slope": -1.0,
+        "sd_slope": 0.5,
+        "sd_residual": 1.0,
+        "correlation": 0.0,
+    }
     for name in wanted:
         n = int(re.sub(r"\D", "", name))
         design = pg.Design(arms={"control": n, "treated": n}, visits_months=[0, 2, 4, 6])
@@ -217,8 +174,12 @@ def power(wanted: Sequence[str], trials: int = 2048) -> Any:
 def deaths(wanted: Sequence[str]) -> Any:
     """Flat priors of log hazards."""
     flat = pg.Prior("LogNormal", mu=-3, sigma=100)
-    fit = fitted("als_shared", shared(), options={"mortality": "separate"}, priors={"hazard": flat, "hazard_ratio": flat})
-    return draws(fit, wanted, log_hazard=np.log(fit.posterior["hazard"]), log_hazard_ratio=np.log(fit.posterior["hazard_ratio"]))
+    fit = fitted(
+        "als_shared", shared(), options={"mortality": "separate"}, priors={"hazard": flat, "hazard_ratio": flat}
+    )
+    return draws(
+        fit, wanted, log_hazard=np.log(fit.posterior["hazard"]), log_hazard_ratio=np.log(fit.posterior["hazard_ratio"])
+    )
 
 
 def borrowed(way: Any) -> Callable[[Sequence[str]], Any]:
@@ -243,14 +204,17 @@ def joints(wanted: Sequence[str]) -> Any:
     """Wide priors."""
     priors = {name: pg.Prior("Normal", mu=0, sigma=10) for name in ("mean_level", "time_course", "effect")}
     priors |= {"sd_patient": pg.Prior("HalfNormal", sigma=10), "overdispersion": pg.Prior("Uniform", lower=0, upper=1)}
-    fit = fitted("sle_joints", _plain("joints", COUNTS), priors=priors)
+    fit = fitted("sle_joints", plain("joints", COUNTS), priors=priors)
     return draws(fit, wanted, sd_share=fit.posterior["overdispersion"] ** 0.5)
 
 
 def crp_alike(wanted: Sequence[str]) -> Any:
     """Wide priors, and patients who differ by next to nothing."""
     priors = {name: pg.Prior("Normal", mu=0, sigma=10) for name in ("mean_level", "time_course", "effect")}
-    priors |= {"sd_patient": pg.Prior("Uniform", lower=0.0009, upper=0.001), "sd_residual": pg.Prior("HalfNormal", sigma=10)}
+    priors |= {
+        "sd_patient": pg.Prior("Uniform", lower=0.0009, upper=0.001),
+        "sd_residual": pg.Prior("HalfNormal", sigma=10),
+    }
     return draws(fitted("sle_crp", with_limit("crp", 0.7), priors=priors), wanted)
 
 
@@ -262,7 +226,11 @@ CASES = [
     Case("sleepstudy", "als_slope", sleepstudy, needs="lme4_sleepstudy.csv"),
     Case("rats_openbugs", "als_slope", rats, needs="posteriordb_data_rats_data.json"),
     Case("slopes_lme4", "als_slope", _of("als_slope", lambda: slopes("control", "treated"), priors=_WIDE_SLOPES)),
-    Case("slopes_nlme", "als_slope", _of("als_slope", lambda: slopes("control", "treated", PAST), priors=_WIDE_SLOPES, options={"baseline": "free"})),
+    Case(
+        "slopes_nlme",
+        "als_slope",
+        _of("als_slope", lambda: slopes("control", "treated", PAST), priors=_WIDE_SLOPES, options={"baseline": "free"}),
+    ),
     Case("slopes_stan", "als_slope", _of("als_slope", lambda: slopes("control", "treated"))),
     Case("slopes_power", "als_slope, PowerPrior(0.5)", borrowed(HALF)),
     Case("slopes_commensurate", "als_slope, Commensurate(0.2)", borrowed(COMMENSURATE)),
@@ -270,10 +238,15 @@ CASES = [
     Case("shared_stan", "als_shared", _of("als_shared", shared)),
     Case("shared_linked", "als_shared, mortality linked", _of("als_shared", shared, options={"mortality": "linked"})),
     Case("deaths_survreg", "als_shared, mortality separate", deaths),
-    Case("antibody_stan", "als_antibody", _of("als_antibody", lambda: _plain("antibody", ["alsfrsr"])), long=True),
-    Case("bounded_stan", "als_bounded", _of("als_bounded", lambda: _plain("bounded", [FRS])), long=True),
-    Case("items_stan", "als_items", _of("als_items", lambda: _plain("items", pg.models()["als_items"].outcomes)), long=True),
-    Case("joints_stan", "sle_joints", _of("sle_joints", lambda: _plain("joints", COUNTS)), long=True),
+    Case("antibody_stan", "als_antibody", _of("als_antibody", lambda: plain("antibody", ["alsfrsr"])), long=True),
+    Case("bounded_stan", "als_bounded", _of("als_bounded", lambda: plain("bounded", [FRS])), long=True),
+    Case(
+        "items_stan",
+        "als_items",
+        _of("als_items", lambda: plain("items", pg.models()["als_items"].outcomes)),
+        long=True,
+    ),
+    Case("joints_stan", "sle_joints", _of("sle_joints", lambda: plain("joints", COUNTS)), long=True),
     Case("joints_glmmtmb", "sle_joints", joints, long=True),
     Case("crp_stan", "sle_crp", _of("sle_crp", lambda: with_limit("crp", 0.7)), long=True),
     Case("crp_survreg", "sle_crp", crp_alike, long=True),

@@ -46,7 +46,9 @@ class Share:
     trials: int
 
 
-def rows(kind: str, quantities: Mapping[str, Mapping[str, float]], ours: Mapping[str, Any], *, most: float = np.inf) -> list[Row]:
+def rows(
+    kind: str, quantities: Mapping[str, Mapping[str, float]], ours: Mapping[str, Any], *, most: float = np.inf
+) -> list[Row]:
     """Every number of theirs beside ours.
 
     Parameters
@@ -72,7 +74,10 @@ def _same_priors(name: str, theirs: Mapping[str, float], ours: xr.DataArray, mos
     square = (own - own.mean()) ** 2
     least = own.std() / most**0.5, square.std() / (2 * own.std()) / most**0.5
     made = []
-    for key, value, floor, rounding in (("mean", own.mean(), least[0], "rounding"), ("sd", own.std(ddof=1), least[1], "sd_rounding")):
+    for key, value, floor, rounding in (
+        ("mean", own.mean(), least[0], "rounding"),
+        ("sd", own.std(ddof=1), least[1], "sd_rounding"),
+    ):
         error = max(float(azs.mcse(draws, method=key)), floor)
         tolerance = ERRORS * float(np.hypot(error, theirs[f"{key}_error"])) + theirs.get(rounding, 0.0)
         made.append(Row(f"{name}, {'SD' if key == 'sd' else key}", theirs[key], float(value), tolerance))

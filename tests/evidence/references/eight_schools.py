@@ -1,6 +1,6 @@
 """Eight schools (Rubin 1981) by SciPy: mu ~ Normal(0, 5), tau ~ HalfCauchy(5), exact but for one integral over tau.
 
-    python -m tests.evidence.references.eight_schools
+python -m tests.evidence.references.eight_schools
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ def main() -> None:
     variance = ERROR**2 + tau[:, None] ** 2
     precision = 1 / 25 + (1 / variance).sum(axis=1)
     mu, mu_variance = (EFFECT / variance).sum(axis=1) / precision, 1 / precision
-    log = stats.norm.logpdf(EFFECT, 0, np.sqrt(variance)).sum(axis=1) + 0.5 * mu**2 * precision - 0.5 * np.log(25 * precision)
+    log = (
+        stats.norm.logpdf(EFFECT, 0, np.sqrt(variance)).sum(axis=1)
+        + 0.5 * mu**2 * precision
+        - 0.5 * np.log(25 * precision)
+    )
     weight = weight * np.exp(log - log.max())
     weight /= weight.sum()
     share = tau**2 / variance[:, 0]  # of theta_1 that its own data decide

@@ -1,6 +1,6 @@
 """The SIMULATED tables that other programs and this package fit alike, by `tests.simulators` with fixed seeds.
 
-    python -m tests.evidence.references simulate      # writes tests/evidence/references/SIMULATED_*.csv
+python -m tests.evidence.references simulate      # writes tests/evidence/references/SIMULATED_*.csv
 """
 
 from __future__ import annotations
