@@ -150,7 +150,7 @@ def wins(wanted: Sequence[str]) -> Any:
     return {name: known[name] if name in known else getattr(one, name) for name in wanted}, np.inf
 
 
-def power(wanted: Sequence[str], trials: int = 2048) -> Any:
+def power(wanted: Sequence[str], trials: int = 1024) -> Any:
     """Simulated and analysed trials, wide priors and a baseline for each arm, as a t test of slopes has it."""
     found = {}
     truth = {
@@ -208,6 +208,15 @@ def joints(wanted: Sequence[str]) -> Any:
     return draws(fit, wanted, sd_share=fit.posterior["overdispersion"] ** 0.5)
 
 
+def bounded(wanted: Sequence[str]) -> Any:
+    """Wide priors."""
+    priors = {name: pg.Prior("Normal", mu=0, sigma=10) for name in ("mean_level", "mean_slope", "slope_effect")}
+    priors |= {name: pg.Prior("HalfNormal", sigma=10) for name in ("sd_level", "sd_slope")}
+    priors |= {"overdispersion": pg.Prior("Uniform", lower=0, upper=1)}
+    fit = fitted("als_bounded", plain("bounded", [FRS]), priors=priors)
+    return draws(fit, wanted, sd_share=fit.posterior["overdispersion"] ** 0.5)
+
+
 def crp_alike(wanted: Sequence[str]) -> Any:
     """Wide priors, and patients who differ by next to nothing."""
     priors = {name: pg.Prior("Normal", mu=0, sigma=10) for name in ("mean_level", "time_course", "effect")}
@@ -231,26 +240,18 @@ CASES = [
         "als_slope",
         _of("als_slope", lambda: slopes("control", "treated", PAST), priors=_WIDE_SLOPES, options={"baseline": "free"}),
     ),
-    Case("slopes_stan", "als_slope", _of("als_slope", lambda: slopes("control", "treated"))),
+    Case("slopes_alone", "als_slope", _of("als_slope", lambda: slopes("control", "treated"))),
     Case("slopes_power", "als_slope, PowerPrior(0.5)", borrowed(HALF)),
     Case("slopes_commensurate", "als_slope, Commensurate(0.2)", borrowed(COMMENSURATE)),
     Case("slopes_robust", "als_slope, RobustMAP(0.1, 0.2, 1)", borrowed(ROBUST)),
     Case("shared_stan", "als_shared", _of("als_shared", shared)),
     Case("shared_linked", "als_shared, mortality linked", _of("als_shared", shared, options={"mortality": "linked"})),
     Case("deaths_survreg", "als_shared, mortality separate", deaths),
-    Case("antibody_stan", "als_antibody", _of("als_antibody", lambda: plain("antibody", ["alsfrsr"])), long=True),
-    Case("bounded_stan", "als_bounded", _of("als_bounded", lambda: plain("bounded", [FRS])), long=True),
-    Case(
-        "items_stan",
-        "als_items",
-        _of("als_items", lambda: plain("items", pg.models()["als_items"].outcomes)),
-        long=True,
-    ),
-    Case("joints_stan", "sle_joints", _of("sle_joints", lambda: plain("joints", COUNTS)), long=True),
+    Case("antibody", "als_antibody", _of("als_antibody", lambda: plain("antibody", ["alsfrsr"])), long=True),
+    Case("bounded_glmmtmb", "als_bounded", bounded, long=True),
     Case("joints_glmmtmb", "sle_joints", joints, long=True),
     Case("crp_stan", "sle_crp", _of("sle_crp", lambda: with_limit("crp", 0.7)), long=True),
     Case("crp_survreg", "sle_crp", crp_alike, long=True),
-    Case("activity_stan", "sle_activity", _of("sle_activity", lambda: with_limit("activity", 0.5, COUNTS)), long=True),
     Case("eight_schools", "map_prior", eight_schools),
     Case("eight_schools_gold", "map_prior", eight_schools),
     Case("map_quadrature", "map_prior", map_prior),

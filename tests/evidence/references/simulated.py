@@ -13,7 +13,6 @@ import pandas as pd
 from tests import simulators
 
 HERE = Path(__file__).parent
-STEPS = np.array([0, 1.2, 2.2, 3.4])
 
 
 def _rng(number: int) -> np.random.Generator:
@@ -58,14 +57,6 @@ def bounded() -> pd.DataFrame:
     return table.drop(columns="x0")
 
 
-def items() -> pd.DataFrame:
-    """Two arms of 15 at three visits, the 12 items."""
-    return simulators.als_items(
-        _rng(5), n_per_arm={"control": 15, "treated": 15}, months=[0, 3, 8], cutpoints=np.linspace(-4.5, -1.5, 12)[:, None] + STEPS,
-        sd_level=1.3, mean_slope=-0.25, sd_slope=0.15, correlation=0.1, slope_effect={"treated": 0.1},
-    )  # fmt: skip
-
-
 def joints() -> pd.DataFrame:
     """Two arms of 100 at three visits: tender and swollen joints of 28."""
     return simulators.sle_joints(
@@ -83,16 +74,7 @@ def crp() -> pd.DataFrame:
     ).round({"crp_mg_dl": 4})  # fmt: skip
 
 
-def activity() -> pd.DataFrame:
-    """Two arms of 40 at three visits: two counts and CRP of one activity, CRP with a limit of detection."""
-    return simulators.sle_activity(
-        _rng(8), n_per_arm={"control": 40, "treated": 40}, months=[0, 1, 3], time_course=[-0.3, -0.4], sd_visit=0.5,
-        count_level=[-0.5, -1.1], count_loading=[0.8, 1.0], sd_count=[0.4, 0.5], overdispersion=[0.06, 0.05], marker_level=[0.4],
-        marker_loading=[0.6], sd_marker=[0.6], sd_residual=[0.5], effect={"treated": [-0.8, -0.4]}, detection_limit=0.5,
-    ).round({"crp_mg_dl": 4})  # fmt: skip
-
-
-TABLES = {one.__name__: one for one in (slopes, shared, antibody, bounded, items, joints, crp, activity)}
+TABLES = {one.__name__: one for one in (slopes, shared, antibody, bounded, joints, crp)}
 
 
 def path(name: str) -> Path:
