@@ -245,7 +245,12 @@ CASES = [
     Case("slopes_commensurate", "als_slope, Commensurate(0.2)", borrowed(COMMENSURATE)),
     Case("slopes_robust", "als_slope, RobustMAP(0.1, 0.2, 1)", borrowed(ROBUST)),
     Case("shared_stan", "als_shared", _of("als_shared", shared)),
-    Case("shared_linked", "als_shared, mortality linked", _of("als_shared", shared, options={"mortality": "linked"})),
+    Case(
+        "shared_linked",
+        "als_shared, mortality linked",
+        _of("als_shared", shared, options={"mortality": "linked"}),
+        long=True,
+    ),
     Case("deaths_survreg", "als_shared, mortality separate", deaths),
     Case("antibody", "als_antibody", _of("als_antibody", lambda: plain("antibody", ["alsfrsr"])), long=True),
     Case("bounded_glmmtmb", "als_bounded", bounded, long=True),
