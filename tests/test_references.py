@@ -1,76 +1,118 @@
-"""als_slope against published fits of two classic data sets (skipped where the data are not at hand)."""
+"""Numbers that other programs found, beside ours: `tests/evidence/references` says who made them, and with what.
+
+Fits that take a compiler or minutes are `evidence`; what they gave is in docs/evidence/references.json, which is held to here.
+"""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import arviz_stats as azs
 import numpy as np
-import pandas as pd
-import pymc as pm
 import pytest
+import xarray as xr
 
 import progression as pg
+from tests.evidence.references import __main__ as command
+from tests.evidence.references import cases, compare, results, simulated
 
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
-pytestmark = [pytest.mark.recovery, pytest.mark.skipif(not DATA.exists(), reason="the reference data are not here")]
-FULL = {"draws": 2000, "tune": 1000, "chains": 4, "cores": 2, "progressbar": False}
-
-
-def test_sleepstudy_meets_lme4() -> None:
-    """Reaction ~ Days + (Days | Subject) by REML in lme4: SCIENCE.md, section 6."""
-    table = pd.read_csv(DATA / "lme4_sleepstudy.csv", dtype={"Subject": str})
-    table = table.rename(columns={"Subject": "subject", "Days": "time"})
-    cohort = pg.Cohort.from_table(table, time_unit="months", outcomes=["Reaction"])  # a "month" is a day of the study
-    priors = {
-        "mean_level": pg.Prior("Normal", mu=250, sigma=500), "sd_level": pg.Prior("HalfNormal", sigma=200),
-        "mean_slope": pg.Prior("Normal", mu=0, sigma=100), "sd_slope": pg.Prior("HalfNormal", sigma=100),
-        "sd_residual": pg.Prior("HalfNormal", sigma=200),
-    }  # fmt: skip
-    fit = pg.fit("als_slope", cohort, priors=priors, random_seed=1, **FULL)
-    assert not fit.problems and fit.settings["engine"] == "marginal"
-    for name, (reml, se) in {"mean_level": (251.405, 6.825), "mean_slope": (10.467, 1.546)}.items():
-        assert abs(float(fit.posterior[name].mean()) - reml) < 0.1 * se, name
-    for name, reml in {"sd_level": 24.741, "sd_slope": 5.922, "sd_residual": 25.592}.items():
-        assert abs(float(fit.posterior[name].median()) / reml - 1) < 0.12, name
+pytestmark = pytest.mark.recovery
+LIGHT = [one for one in cases.CASES if not one.long]
+LONG = [one for one in cases.CASES if one.long]
+WITHOUT = {
+    "als_items",
+    "sle_activity",
+}  # nobody else's program of these is at hand: tests of their own hold them to integrals
+AGAIN = "run `python -m tests.evidence.references table` and commit docs/evidence/references.json"
 
 
-class BugsPrecision:
-    """The prior of the BUGS examples: the precision 1/sd^2 is Gamma(0.001, 0.001)."""
+def assert_near(case: cases.Case) -> None:
+    if not case.available:
+        pytest.skip(f"{case.needs}, which is no part of this repository, is not here")
+    rows = case.rows()
+    assert rows
+    far = [
+        f"{row.quantity}: theirs {row.theirs:.6g}, ours {row.ours:.6g}, {row.units:.2f} tolerances"
+        for row in rows
+        if row.units > 1
+    ]
+    assert not far, f"{case.reference}, {len(far)} of {len(rows)}: " + "; ".join(far)
 
-    def to_pymc(self, name: str, **kwargs: Any) -> Any:
-        return pm.Deterministic(name, pm.Gamma(f"{name}_precision", alpha=0.001, beta=0.001) ** -0.5, **kwargs)
+
+@pytest.mark.parametrize("case", LIGHT, ids=lambda case: case.reference)
+def test_meets(case: cases.Case) -> None:
+    assert_near(case)
 
 
-def test_rats_meet_openbugs() -> None:
-    """Rats, with OpenBUGS's own priors; level and slope independent, time centred at day 22.
+@pytest.mark.evidence
+@pytest.mark.parametrize("case", LONG, ids=lambda case: case.reference)
+def test_meets_at_length(case: cases.Case) -> None:
+    assert_near(case)
 
-    OpenBUGS gives mean and SD of 10,000 draws. Its Monte Carlo errors are taken as those of independent draws,
-    SD/sqrt(10,000) for a mean and SD/sqrt(20,000) for an SD, the least they can be, and half a unit of the last digit
-    printed is allowed for.
-    """
-    raw = json.loads((DATA / "posteriordb_data_rats_data.json").read_text())
-    table = pd.DataFrame({"subject": [f"rat {i}" for i in raw["rat"]], "time": np.array(raw["x"]) - 22.0,
-                          "weight": np.array(raw["y"], float)})  # fmt: skip
-    cohort = pg.Cohort.from_table(table, time_unit="months", outcomes=["weight"])
-    flat = pg.Prior("Normal", mu=0, sigma=1000)
-    priors = {"mean_level": flat, "mean_slope": flat, "sd_level": BugsPrecision(), "sd_slope": BugsPrecision(),
-              "sd_residual": BugsPrecision(), "correlation": pg.Prior("Uniform", lower=-0.001, upper=0.001)}  # fmt: skip
-    fit = pg.fit("als_slope", cohort, priors=priors, random_seed=1, **FULL)
-    assert not fit.problems
-    posterior = fit.posterior
-    found = {"alpha0": posterior["mean_level"] - 22 * posterior["mean_slope"], "slope": posterior["mean_slope"],
-             "sd_residual": posterior["sd_residual"]}  # fmt: skip
-    published = {
-        "alpha0": (106.6, 0.05, 3.666),
-        "slope": (6.186, 0.0005, 0.1088),
-        "sd_residual": (6.092, 0.0005, 0.467),
-    }
-    for name, (mean, rounding, sd) in published.items():
-        draws = found[name]
-        error = np.hypot(float(azs.mcse(draws, method="mean")), sd / 100)
-        assert abs(float(draws.mean()) - mean) < 4 * error + rounding, name
-        error = np.hypot(float(azs.mcse(draws, method="sd")), sd / np.sqrt(20_000))
-        assert abs(float(draws.std()) - sd) < 4 * error + 0.0005, name
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Any]:
+    return {one["reference"]: one for one in command.read_table()["references"]}
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.reference)
+def test_the_table_is_of_these_references_and_this_code(case: cases.Case, published: dict[str, Any]) -> None:
+    one, known = published[case.reference], results.read(case.reference)
+    assert {"by": one["by"], "made": one["their_date"]} == {"by": known["by"], "made": known["made"]}, AGAIN
+    theirs = {row[0]: row[1] for row in one["rows"]}
+    for name, quantity in known["quantities"].items():
+        for key in ("mean", "sd", "estimate", "value"):
+            if key in quantity:
+                kept = theirs[{"mean": f"{name}, mean", "sd": f"{name}, SD"}.get(key, name)]
+                assert kept == pytest.approx(quantity[key], rel=1e-5), f"{name}: {AGAIN}"
+    for name, value, ours, tolerance, units in one["rows"]:
+        assert units == pytest.approx(abs(ours - value) / tolerance, rel=0.02, abs=0.02) and units <= 1, name
+    if case.long:  # the others are fitted above
+        assert one["sources"] == command.code(case), f"{case.reference}: the code changed since; {AGAIN}"
+
+
+def test_models_have_references(published: dict[str, Any]) -> None:
+    assert set(published) == {case.reference for case in cases.CASES}
+    own = {name for name, model in pg.models().items() if model.program.__module__.startswith("progression_models")}
+    assert own - {case.model.split(",")[0] for case in cases.CASES} == WITHOUT
+
+
+def test_tables_are_what_the_simulators_make() -> None:
+    for name, make in simulated.TABLES.items():
+        made, kept = make(), simulated.read(name)
+        assert list(made) == list(kept) and len(made) == len(kept)
+        for column in kept.select_dtypes("number"):
+            np.testing.assert_allclose(
+                made[column].to_numpy(float), kept[column].to_numpy(float), atol=1e-9, err_msg=f"{name}, {column}"
+            )
+
+
+def test_what_is_off_is_found() -> None:
+    """Draws of the reference's own posterior pass, those of another do not; nor does a quantity that is missing pass unseen."""
+    draws = xr.DataArray(np.random.default_rng(1).normal(2.0, 0.5, (4, 2500)), dims=("chain", "draw"))
+    posterior = {"x": {"mean": 2.0, "mean_error": 0.005, "sd": 0.5, "sd_error": 0.004}}
+    reml = {"x": {"estimate": 2.0, "se": 0.5}, "spread": {"estimate": 2.0}}
+
+    def worst(kind: str, quantities: Any, ours: Any, **how: float) -> float:
+        return max(row.units for row in compare.rows(kind, quantities, {"x": ours, "spread": ours}, **how))
+
+    assert worst("same priors", posterior, draws) < 1 < worst("same priors", posterior, draws + 0.06)
+    assert worst("same priors", posterior, 2 + (draws - 2) * 1.1) > 1
+    assert worst("same priors", posterior, draws + 0.06, most=400) < 1  # draws that repeat are worth less
+    assert worst("likelihood", reml, draws) < 1 < worst("likelihood", reml, draws * 1.15)
+    assert worst("exact", {"x": {"value": 1418}}, 1417) > 1
+    assert worst("share", {"x": {"value": 0.9}}, compare.Share(0.86, 2000)) > 1
+    assert worst("quadrature", {"x": {"value": 1.0, "scale": 0.1}}, float("nan")) > 1
+    with pytest.raises(KeyError, match="spread"):
+        compare.rows("likelihood", reml, {"x": draws})
+
+
+def test_scripts_run_again_are_compared() -> None:
+    known = results.read("wins")
+    assert command.differences(known, known) == []
+    other = {**known, "quantities": {**known["quantities"], "wins": {"value": 1417}}}
+    assert "wins, value was 1418 and is 1417 now" in command.differences(known, other)[0]
+    lost = {**known, "quantities": {name: one for name, one in known["quantities"].items() if name != "z"}}
+    assert "one of the two only" in command.differences(known, lost)[0]
+    made = {one for name in command.scripts() for one in command.MANY.get(name, (name,))}
+    printed = {case.reference for case in cases.CASES if results.read(case.reference)["made"] == "published"}
+    assert made | printed == {case.reference for case in cases.CASES} and not made & printed

@@ -1,0 +1,14 @@
+# als_bounded's likelihood: beta-binomial, a level and a slope of each patient, treatment on the slope. Rscript bounded_glmmtmb.R
+source(file.path(dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))), "common.R"))
+suppressPackageStartupMessages(library(glmmTMB))
+
+table <- table_of("bounded")
+table$treated <- as.numeric(table$arm == "treated")
+fit <- glmmTMB(cbind(alsfrsr, 48 - alsfrsr) ~ time + time:treated + (time | subject), table, family = betabinomial())
+fixed <- summary(fit)$coefficients$cond; spread <- attr(VarCorr(fit)$cond$subject, "stddev")
+one <- function(row) list(estimate = fixed[row, "Estimate"], se = fixed[row, "Std. Error"])
+write_reference("bounded_glmmtmb", "likelihood", paste("glmmTMB", packageVersion("glmmTMB"), "maximum likelihood, Laplace"), list(
+  mean_level = one("(Intercept)"), mean_slope = one("time"), slope_effect = one("time:treated"),
+  sd_level = list(estimate = spread[[1]]), sd_slope = list(estimate = spread[[2]]),
+  # The chance of a point is Beta with variance p (1 - p) rho, rho = 1 / (phi + 1): its SD goes with sqrt(rho).
+  sd_share = list(estimate = 1 / sqrt(sigma(fit) + 1))), c("glmmTMB", "TMB"))
