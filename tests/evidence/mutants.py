@@ -1,0 +1,261 @@
+"""Bugs that a programmer could have made, each as one substitution in the real code, with the tests that must notice it.
+
+The tests of a mutation are the cheapest that ought to see it: equations written out beside the program, brute force, rows by hand.
+`new` runs without an error as far as one can tell: what is wrong is a number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+M, P = "models/progression_models/", "progression/"
+
+EQUATIONS = "tests/test_equations.py::"
+EFFECTS = EQUATIONS + "test_effects_of_patients_are_normal_with_their_own_means_and_sds[{}]"
+COUNTS = EQUATIONS + "test_each_count_is_out_of_the_joints_assessed"
+CRP = EQUATIONS + "test_each_crp_has_its_density_or_lies_below_the_limit"
+SIGNS = EQUATIONS + "test_all_signs_of_one_activity_have_their_densities"
+RATES = EQUATIONS + "test_scores_and_deaths_of_one_rate_have_their_densities"
+COURSE = EQUATIONS + "test_activity_is_a_level_a_course_and_an_effect_from_the_first_visit_after_baseline"
+RATIOS = EQUATIONS + "test_ratios_of_one_activity_are_those_of_counted_patients"
+DENSE = "tests/test_marginal_closed.py::test_als_slope_has_the_density_of_one_dense_normal"
+PATIENTS = "tests/test_als_bounded.py::test_each_patients_likelihood_is_the_integral_over_level_and_slope[severe]"
+AVERAGES = "tests/test_als_bounded.py::test_effects_are_averages_over_level_and_slope"
+ANSWERS = "tests/test_als_items.py::test_each_answer_has_the_probability_of_its_step"
+ONSETS = "tests/test_antibody.py::test_density_is_that_of_a_fine_sum_times_that_of_the_intervals"
+FLARE = "tests/test_flares.py::test_estimands_against_brute_force"
+SIMULATE = "tests/test_simulate.py::"
+ARRAYS = "tests/test_encoding.py::test_arrays_hold_the_table"
+POLYFIT = "tests/test_encoding.py::test_statistics_by_subject_are_those_of_polyfit"
+BY_ALLOCATION = "tests/test_borrowing.py::"
+RESPOND = "tests/test_responders.py::"
+
+
+class Mutation(NamedTuple):
+    """One bug: `old`, which stands once in `file`, becomes `new`."""
+
+    name: str
+    kind: str  # one of KINDS
+    file: str
+    what: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+KINDS = (
+    "likelihood dropped", "SD for precision", "weeks for months", "treatment flipped", "baseline counted twice",
+    "switch one visit late", "dispersion inverted", "exposure missing", "censored taken as observed", "log10 for ln",
+    "patients shuffled", "drop-out dropped", "wrong estimand", "wrong prior",
+)  # fmt: skip
+
+# ---- als_slope, als_shared ---------------------------------------------------------------------------------------
+
+ALS = (
+    Mutation("als_slope: likelihood", "likelihood dropped", M + "als_slope.py", "scores have a density that no parameter enters",
+             'pm.Normal("score", expected, sd_residual,', 'pm.Normal("score", 0 * expected, 1.0,',
+             (SIMULATE + "test_als_slope_has_the_moments_of_the_equations",)),
+    Mutation("als_slope: residual", "SD for precision", M + "als_slope.py", "the SD of scores is taken as their precision",
+             'pm.Normal("score", expected, sd_residual,', 'pm.Normal("score", expected, tau=sd_residual,', (DENSE,)),
+    Mutation("als_slope: treatment", "treatment flipped", M + "als_slope.py", "the effect is taken off the slope of the treated",
+             "expected_slope = mean_slope + treatment +", "expected_slope = mean_slope - treatment +", (EFFECTS.format("als_slope"),)),
+    Mutation("als_slope: baseline", "baseline counted twice", M + "als_slope.py", "the difference at baseline enters the level twice",
+             "(mean_level + parts.linear(data.on_baseline_arm", "(mean_level + 2 * parts.linear(data.on_baseline_arm",
+             (EFFECTS.format("als_slope"),)),
+    Mutation("als_slope: patients", "patients shuffled", M + "als_slope.py", "each row has the level of another patient",
+             "expected = level[score.subject] +", "expected = level[score.subject[::-1]] +", (DENSE,)),
+    Mutation("als_slope: change", "wrong estimand", M + "als_slope.py", "the difference of changes is that of slopes, whatever the month",
+             'return posterior["slope_effect"] * month', 'return posterior["slope_effect"] + 0 * month',
+             ("tests/test_contrasts.py::test_computed_for_each_draw", "tests/test_every_model.py::test_inverse_goes_back[als_slope]")),
+    Mutation("als_shared: deaths", "likelihood dropped", M + "als_shared.py", "deaths have a density that no parameter enters",
+             "lam=own_hazard[death.subject])", "lam=0.01 + 0 * own_hazard[death.subject])", (RATES,)),
+    Mutation("als_shared: censored deaths", "censored taken as observed", M + "als_shared.py", "who is alive at the end is taken to die there",
+             "lower=None, upper=death.upper,", "lower=None, upper=None,", (RATES,)),
+    Mutation("als_shared: treatment", "treatment flipped", M + "als_shared.py", "the rate of the treated is divided by the ratio",
+             "multiplier = untreated * (1 + parts.linear(data.on_arm, rate_ratio - 1))",
+             "multiplier = untreated / (1 + parts.linear(data.on_arm, rate_ratio - 1))", (RATES,)),
+    Mutation("als_shared: residual", "SD for precision", M + "als_shared.py", "the SD of scores is taken as their precision",
+             'pm.Normal("score", expected, sd_residual,', 'pm.Normal("score", expected, tau=sd_residual,', (RATES,)),
+    Mutation("als_shared: exposure", "exposure missing", P + "event_times.py", "all are taken to be followed as long as the longest",
+             "_rows(np.where(happened, month, end),", "_rows(np.where(happened, month, np.nanmax(end, initial=0.0)),",
+             ("tests/test_event_times.py::test_rows_of_deaths",)),
+    Mutation("als_shared: patients", "patients shuffled", M + "als_shared.py", "each death has the hazard of another patient",
+             "lam=own_hazard[death.subject])", "lam=own_hazard[death.subject[::-1]])", (RATES,)),
+    Mutation("als_shared: slopes", "treatment flipped", M + "als_shared.py", "slower decline gets a negative difference of slopes",
+             'return posterior["mean_rate"] * (1 - posterior["rate_ratio"])', 'return posterior["mean_rate"] * (posterior["rate_ratio"] - 1)',
+             ("tests/test_every_model.py::test_inverse_goes_back[als_shared]",)),
+    # ---- als_antibody
+    Mutation("als_antibody: onsets", "likelihood dropped", M + "als_antibody.py", "intervals of onset have no density",
+             "onset_log_likelihood(data, *to_onset).sum())", "0 * onset_log_likelihood(data, *to_onset).sum())", (ONSETS,)),
+    Mutation("als_antibody: switch", "switch one visit late", M + "als_antibody.py", "the effect changes a month after antibodies appear",
+             "score.month - onset[score.subject], 0)", "score.month - onset[score.subject] - 1, 0)", (ONSETS,)),
+    Mutation("als_antibody: interval", "switch one visit late", P + "onsets.py", "antibodies appear at the test that finds them",
+             '"lower": np.where(tested, lower, 0.0)', '"lower": np.where(seen, upper, np.where(tested, lower, 0.0))',
+             ("tests/test_antibody.py::test_intervals_become_arrays_without_infinity",)),
+    Mutation("als_antibody: median", "log10 for ln", M + "als_antibody.py", "half have converted at another month than the median",
+             "_LOG_2 = float(np.log(2))", "_LOG_2 = float(np.log10(2))",
+             ("tests/test_antibody.py::test_onset_between_two_tests",)),
+    Mutation("als_antibody: treatment", "treatment flipped", M + "als_antibody.py", "the effect before antibodies is taken off",
+             "gained = before[i] *", "gained = -before[i] *", (ONSETS,)),
+    Mutation("als_antibody: level", "SD for precision", M + "als_antibody.py", "the SD of levels given slopes lacks its root",
+             "sd_level * pm.math.sqrt(1 - correlation**2)", "sd_level * (1 - correlation**2)", (EFFECTS.format("als_antibody"),)),
+    # ---- als_bounded, als_items
+    Mutation("als_bounded: dispersion", "dispersion inverted", M + "als_bounded.py", "more overdispersion makes scores vary less",
+             "(1 - overdispersion) / (overdispersion + 1e-4)", "(overdispersion + 1e-4) / (1 - overdispersion)", (PATIENTS,)),
+    Mutation("als_bounded: baseline", "baseline counted twice", M + "als_bounded.py", "the difference at baseline enters the level twice",
+             "(mean_level + parts.linear(data.on_baseline_arm", "(mean_level + 2 * parts.linear(data.on_baseline_arm",
+             (EFFECTS.format("als_bounded"),)),
+    Mutation("als_bounded: screening", "treatment flipped", M + "als_bounded.py", "treatment works before it began",
+             "latent = latent - treatment[score.subject]", "latent = latent - 0 * treatment[score.subject]", (PATIENTS,)),
+    Mutation("als_bounded: averages", "SD for precision", M + "standardised.py", "patients are averaged over with a variance for an SD",
+             "sd = np.sqrt(sd_level**2 + 2 * month * covariance + (sd_slope * month) ** 2)",
+             "sd = sd_level**2 + 2 * month * covariance + (sd_slope * month) ** 2", (AVERAGES,)),
+    Mutation("als_bounded: difference", "treatment flipped", M + "standardised.py", "control minus treated",
+             'return mean(effect=posterior["slope_effect"]) - mean()', 'return mean() - mean(effect=posterior["slope_effect"])', (AVERAGES,)),
+    Mutation("als_items: likelihood", "likelihood dropped", M + "als_items.py", "answers do not depend on the patient",
+             "eta=latent, cutpoints", "eta=0 * latent, cutpoints", (ANSWERS,)),
+    Mutation("als_items: treatment", "treatment flipped", M + "als_items.py", "the effect is taken off the slope of the treated",
+             "expected_slope = mean_slope + treatment +", "expected_slope = mean_slope - treatment +", (EFFECTS.format("als_items"),)),
+    Mutation("als_items: patients", "patients shuffled", M + "als_items.py", "each answer has the level of another patient",
+             "latent = level[items.subject] +", "latent = level[items.subject[::-1]] +", (ANSWERS,)),
+    Mutation("als_items: items", "wrong estimand", M + "als_items.py", "the total counts the first step of each item twice, the second never",
+             'cutpoints = (second - posterior["first_gap"], second, third,', 'cutpoints = (second, second, third,',
+             ("tests/test_als_items.py::test_effects_are_averages_over_level_and_slope",)),
+)  # fmt: skip
+
+# ---- lupus -------------------------------------------------------------------------------------------------------
+
+SLE = (
+    Mutation("sle_joints: dispersion", "dispersion inverted", M + "sle_joints.py", "more overdispersion makes counts vary less",
+             "(1 - correlated) / (correlated + 1e-4)", "(correlated + 1e-4) / (1 - correlated)", (COUNTS,)),
+    Mutation("sle_joints: assessed", "exposure missing", M + "sle_joints.py", "counts are out of 28, however many joints were assessed",
+             "n=joints.upper", "n=28", (COUNTS,)),
+    Mutation("sle_joints: patients", "patients shuffled", M + "sle_joints.py", "each count has the level of another patient",
+             "invlogit(level[joints.subject, joints.outcome]", "invlogit(level[joints.subject[::-1], joints.outcome]", (COUNTS,)),
+    Mutation("sle_joints: averages", "SD for precision", M + "sle_joints.py", "patients are averaged over with a variance for an SD",
+             'location, posterior["sd_patient"])', 'location, posterior["sd_patient"] ** 2)',
+             ("tests/test_contrasts.py::test_population_average_of_counts",)),
+    Mutation("sle_joints: ratio", "treatment flipped", M + "sle_joints.py", "control to treated",
+             'return _share(posterior, arm_effect=posterior["effect"]) / _share(posterior)',
+             'return _share(posterior) / _share(posterior, arm_effect=posterior["effect"])',
+             ("tests/test_contrasts.py::test_population_average_of_counts",)),
+    Mutation("sle_joints: baseline", "baseline counted twice", M + "parts.py", "the change up to the first visit stands at baseline too",
+             "pt.concatenate([pt.zeros_like(time_course[:1]), time_course])", "pt.concatenate([time_course[:1], time_course])", (COUNTS,)),
+    Mutation("sle_crp: effects", "switch one visit late", M + "parts.py", "the effect of each visit comes one visit later",
+             "pt.concatenate([pt.zeros_like(after_first[:, :1]), after_first], axis=1)",
+             "pt.concatenate([pt.zeros_like(after_first[:, :1]), pt.zeros_like(after_first[:, :1]), after_first[:, :-1]], axis=1)", (CRP,)),
+    Mutation("sle_crp: limit", "censored taken as observed", M + "sle_crp.py", "a value below the limit is taken as the limit",
+             "lower=crp.lower", "lower=None", (CRP,)),
+    Mutation("sle_crp: scale", "log10 for ln", M + "sle_crp.py", "parameters are decimal logarithms",
+             "pm.LogNormal.dist(level[crp.subject] + since_baseline + treatment,",
+             "pm.LogNormal.dist(np.log(10) * (level[crp.subject] + since_baseline + treatment),", (CRP,)),
+    Mutation("sle_crp: ratio", "log10 for ln", M + "sle_crp.py", "the ratio is a power of ten",
+             'return parts.exp(posterior["effect"])', 'return 10 ** posterior["effect"]', ("tests/test_every_model.py::test_inverse_goes_back[sle_crp]",)),
+    Mutation("sle_crp: treatment", "treatment flipped", M + "sle_crp.py", "the effect is taken off the treated",
+             "since_baseline + treatment, sd_residual)", "since_baseline - treatment, sd_residual)", (CRP,)),
+    Mutation("sle_crp: residual", "SD for precision", M + "sle_crp.py", "the SD of log CRP is a variance",
+             "since_baseline + treatment, sd_residual)", "since_baseline + treatment, sd_residual**2)", (CRP,)),
+    Mutation("sle_crp: levels", "SD for precision", M + "parts.py", "the SD between patients is a variance, in all models",
+             "(mean - anchor) / scale, sd / scale, dims=dims)", "(mean - anchor) / scale, sd**2 / scale, dims=dims)",
+             (EFFECTS.format("sle_crp"),)),
+    Mutation("sle_activity: markers", "likelihood dropped", M + "sle_activity.py", "CRP has a density that no parameter enters",
+             "pm.LogNormal.dist(location, sd_residual[k])", "pm.LogNormal.dist(0 * location, 1.0)", (SIGNS,)),
+    Mutation("sle_activity: loading", "wrong prior", M + "sle_activity.py", "activity moves CRP by one log unit, whatever the loading",
+             "marker_loading[k] * activity[i, markers.visit]", "activity[i, markers.visit]", (SIGNS,)),
+    Mutation("sle_activity: limit", "censored taken as observed", M + "sle_activity.py", "a value below the limit is taken as the limit",
+             "lower=markers.lower", "lower=None", (SIGNS,)),
+    Mutation("sle_activity: dispersion", "dispersion inverted", M + "sle_activity.py", "more overdispersion makes counts vary less",
+             "(1 - overdispersion[k]) / (overdispersion[k] + 1e-4)", "(overdispersion[k] + 1e-4) / (1 - overdispersion[k])", (SIGNS,)),
+    Mutation("sle_activity: assessed", "exposure missing", M + "sle_activity.py", "counts are out of 28, however many joints were assessed",
+             "n=counts.upper", "n=28", (SIGNS,)),
+    Mutation("sle_activity: effect", "treatment flipped", M + "sle_activity.py", "the effect is taken off the activity of the treated",
+             "course = course + parts.effect_by_visit(", "course = course - parts.effect_by_visit(", (COURSE,)),
+    Mutation("sle_activity: baseline", "baseline counted twice", M + "sle_activity.py", "the difference at baseline enters the level twice",
+             "parts.linear(data.on_baseline_arm, level_difference), 1.0,", "2 * parts.linear(data.on_baseline_arm, level_difference), 1.0,",
+             (EFFECTS.format("sle_activity"),)),
+    Mutation("sle_activity: patients", "patients shuffled", M + "sle_activity.py", "each count has a departure of another patient",
+             "count_level[k] + own_count[i, k]", "count_level[k] + own_count[i[::-1], k]", (SIGNS,)),
+    Mutation("sle_activity: spread", "SD for precision", M + "sle_activity.py", "patients are averaged over with a variance for an SD",
+             '+ posterior["sd_count"] ** 2) ** 0.5', '+ posterior["sd_count"] ** 2)', (RATIOS,)),
+    Mutation("sle_activity: ratio", "log10 for ln", M + "sle_activity.py", "the ratio of CRP is a power of ten",
+             'return parts.exp(posterior["effect"] * _crp_loading(posterior))', 'return 10 ** (posterior["effect"] * _crp_loading(posterior))',
+             (RATIOS,)),
+    Mutation("sle_activity: later", "treatment flipped", M + "sle_activity.py", "an effect that is lost looks like one that grows",
+             "course.isel(followup_visit=-1, drop=True) - course.isel(followup_visit=0, drop=True)",
+             "course.isel(followup_visit=0, drop=True) - course.isel(followup_visit=-1, drop=True)", (RATIOS,)),
+    # ---- flares, responders
+    Mutation("flares: hazard", "switch one visit late", M + "sle_activity.py", "the hazard follows the visit that ends an interval",
+             "(activity[flare.subject, flare.visit - 1] + activity[flare.subject, flare.visit]) / 2",
+             "activity[flare.subject, flare.visit]", (SIGNS,)),
+    Mutation("flares: censored", "censored taken as observed", M + "sle_activity.py", "who does not flare is taken to flare at the next visit",
+             "lower=None, upper=flare.upper", "lower=None, upper=None", (SIGNS,)),
+    Mutation("flares: exposure", "exposure missing", M + "flares.py", "every interval is a month long",
+             'posterior["flare_hazard"] * _lengths(course) *', 'posterior["flare_hazard"] *', (FLARE,)),
+    Mutation("flares: difference", "treatment flipped", M + "flares.py", "control minus treated",
+             "return active - found.isel(arm=0, drop=True)", "return found.isel(arm=0, drop=True) - active", (FLARE,)),
+    Mutation("responders: baseline", "wrong estimand", P + "responding.py", "patients respond from a predicted baseline, not the one that was seen",
+             "np.where(np.isfinite(known[name]), known[name], own[0][name])", "own[0][name]",
+             (RESPOND + "test_patients_respond_from_the_baseline_that_was_seen",)),
+    Mutation("responders: difference", "treatment flipped", P + "responding.py", "control minus treated",
+             "_summary(one[:, k] - one[:, 0])", "_summary(one[:, 0] - one[:, k])", (RESPOND + "test_patients_respond_from_the_baseline_that_was_seen",)),
+    Mutation("responders: events", "drop-out dropped", P + "responding.py", "patients with a composite event do not count",
+             "meets = meets & ~struck", "meets = meets[:, ~struck]", (RESPOND + "test_the_four_patients", RESPOND + "test_strategies")),
+    Mutation("responders: patients", "patients shuffled", P + "responding.py", "each patient has the visits of another",
+             '.set_index("subject").reindex(ids)', '.set_index("subject").reindex(ids[::-1])', (RESPOND + "test_the_four_patients",)),
+    Mutation("responders: rule", "wrong estimand", M + "lupus_responses.py", "the share that may stay is taken for the share that must go",
+             "<= (1 - share) * before)", "<= share * before)", (RESPOND + "test_rules_by_hand",)),
+)  # fmt: skip
+
+# ---- the way in, simulated trials, borrowing -----------------------------------------------------------------------
+
+ROAD = (
+    Mutation("units: weeks", "weeks for months", P + "units.py", "a week is a month",
+             '"weeks": 7 / DAYS_PER_MONTH', '"weeks": 1.0', ("tests/test_cohort.py::test_the_month_is_the_same_everywhere",)),
+    Mutation("door: weeks", "weeks for months", P + "door/admission.py", "times are taken as months, whatever their unit",
+             "month = read.value * per", "month = read.value * 1.0", ("tests/test_door.py::test_screening_visits_before_time_0",)),
+    Mutation("design: weeks", "weeks for months", P + "design.py", "visits planned in weeks take place in as many months",
+             "np.asarray(self.visits) * months_per[self.time_unit]", "np.asarray(self.visits) * 1.0",
+             (SIMULATE + "test_als_slope_has_the_moments_of_the_equations",)),
+    Mutation("door: flags", "censored taken as observed", P + "door/outcomes.py", "flags of censoring are read and left",
+             "censored = censored | flags.censored", "censored = censored | (flags.censored & False)", ("tests/test_door.py::test_flag_column",)),
+    Mutation("encoding: limit", "censored taken as observed", P + "encoding.py", "censored rows have no limit",
+             "lower = np.where(censored, value,", "lower = np.where(censored, 0.0,", ("tests/test_encoding.py::test_censored_values_and_limits",)),
+    Mutation("encoding: patients", "patients shuffled", P + "encoding.py", "the first patient has the rows of the last",
+             "for i, subject in enumerate(subjects.index)}", "for i, subject in enumerate(subjects.index[::-1])}", (ARRAYS,)),
+    Mutation("encoding: baseline", "baseline counted twice", P + "encoding.py", "rows at baseline stand twice",
+             "own = visits.loc[seen]", 'own = pd.concat([visits.loc[seen & (visits["month"] <= 0).to_numpy()], visits.loc[seen]])', (ARRAYS,)),
+    Mutation("encoding: treatment", "treatment flipped", P + "encoding.py", "controls are coded as treated",
+             "on_arm = np.array([[label == one for one in active]", "on_arm = np.array([[label != one for one in active]", (ARRAYS,)),
+    Mutation("encoding: drop-out", "drop-out dropped", P + "encoding.py", "only patients seen to the end are analysed",
+             "seen = visits[outcome.name].notna().to_numpy()",
+             'seen = (visits[outcome.name].notna() & (visits.groupby("subject")["month"].transform("max") >= visits["month"].max())).to_numpy()',
+             (POLYFIT,)),
+    Mutation("encoding: logarithm", "log10 for ln", P + "encoding.py", "the mean of logarithms is one of decimal ones",
+             "mean(np.log(value))", "mean(np.log10(value))", (POLYFIT,)),
+    Mutation("encoding: assessed", "exposure missing", P + "matching.py", "the option joints is read and left",
+             'facts["upper"] = most', 'facts["upper"] = 28', ("tests/test_encoding.py::test_values_missing_for_one_outcome_only",)),
+    Mutation("trials: drop-out", "log10 for ln", P + "trial_course.py", "fewer leave than the design says",
+             "-np.log1p(-probability)", "-np.log10(1 - probability)", (SIMULATE + "test_drop_out_at_its_rate_and_by_slope",)),
+    Mutation("trials: rows", "drop-out dropped", P + "trial_course.py", "who leaves loses all visits",
+             "lost = missed | ((months > end[:, :, None]) & (months > 0))", "lost = missed | ((end < planned)[:, :, None] & (months >= 0))",
+             (SIMULATE + "test_drop_out_at_its_rate_and_by_slope",)),
+    Mutation("trials: deaths", "exposure missing", P + "trial_course.py", "the dead stay under observation",
+             "end = np.minimum(first, end)", "end = np.minimum(np.inf, end)", (SIMULATE + "test_als_shared_has_the_moments_of_the_equations_and_its_deaths",)),
+    Mutation("screens: ratio", "log10 for ln", M + "screens.py", "the ratio of a rule is put on the decimal scale",
+             '(known["effect"] - np.log(value))', '(known["effect"] - np.log10(value))', ("tests/test_screens.py::test_crp_at_a_visit",)),
+    Mutation("borrowing: drift", "SD for precision", P + "drift.py", "the SD of a drift is squared",
+             "np.broadcast_to(np.where(along, sd,", "np.broadcast_to(np.where(along, sd**2,", (BY_ALLOCATION + "test_the_prior_is_what_it_says",)),
+    Mutation("borrowing: arms", "treatment flipped", P + "drift.py", "the treated have the prior of the drift, historical controls that of the effect",
+             "historical = np.isin([str(label) for label in coords[self.dim] or ()], self.arms)\n        along",
+             "historical = ~np.isin([str(label) for label in coords[self.dim] or ()], self.arms)\n        along",
+             (BY_ALLOCATION + "test_the_prior_is_what_it_says",)),
+    Mutation("borrowing: robust", "wrong prior", P + "borrowing.py", "the weight of conflict is that of agreement",
+             'return ((1 - self.weight, _positive("scale", self.scale)), (self.weight, _positive("wide", self.wide)))',
+             'return ((self.weight, _positive("scale", self.scale)), (1 - self.weight, _positive("wide", self.wide)))',
+             (BY_ALLOCATION + "test_a_robust_prior_lets_conflicting_controls_go",)),
+    Mutation("borrowing: power", "drop-out dropped", P + "engines/powered.py", "patients of part weight count in full",
+             "order=order) * self.weights", "order=order) * np.ceil(self.weights / 2)",
+             ("tests/test_power_priors.py::test_a_weight_of_two_is_the_patient_twice_where_effects_are_integrated_numerically",)),
+)  # fmt: skip
+
+MUTATIONS = (*ALS, *SLE, *ROAD)
