@@ -115,6 +115,15 @@ def planted(one: Mutation, copy: Path, work: Path) -> dict[str, Any]:
         path.write_text(whole, encoding="utf-8")
 
 
+def verdict(one: Mutation, result: dict[str, Any]) -> dict[str, Any]:
+    """A record of a mutation. Status 1 of pytest: tests ran and one failed. Any other (2 to 5) says that they could not be run."""
+    caught = result["status"] == 1 and result["test"] is not None
+    return {
+        "kind": one.kind, "file": one.file, "what": one.what, "was": one.old, "becomes": one.new, "caught": caught,
+        "by": result["test"] if caught else None, "error": result["error"], "seconds": result["seconds"],
+    }  # fmt: skip
+
+
 def of_this_copy(copy: Path) -> None:
     """Refuse to go on where Python would import the code from elsewhere: every mutation would survive."""
     paths = os.pathsep.join([str(copy), str(copy / "models")])
@@ -131,50 +140,47 @@ def of_this_copy(copy: Path) -> None:
         raise RuntimeError(f"the tests would not run on the copy but on {done.stdout}")
 
 
+def copied(copy: Path) -> None:
+    """Put what tests need into a folder, compiled by content, not by time: what is mutated is read anew, and nothing else."""
+    for name in COPIED:
+        source = sources.ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy2(source, copy / name)
+    compileall.compile_dir(copy, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    of_this_copy(copy)
+
+
 def judged(chosen: Sequence[Mutation], work: Path, console: Console) -> tuple[dict[str, Any], dict[str, Any]]:
     """Controls by file of tests, and results by mutation."""
     tests: dict[str, list[str]] = {}
-    for one in chosen:
-        for test in one.tests:
-            own = tests.setdefault(file_of(test), [])
-            own += [test] * (test not in own)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
-    controls, found = {}, {}
+    for test in dict.fromkeys(test for one in chosen for test in one.tests):
+        tests.setdefault(file_of(test), []).append(test)
+    # Named before the copy is made, so that nothing is kept under the name of code that it was not made with.
     mutated = {one.file for one in MUTATIONS}
+    control = {
+        file: work / f"control-{Path(file).stem}-{key([file, *mutated], *own)}.json" for file, own in tests.items()
+    }
+    result = {one.name: work / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{key([one.file, *map(file_of, one.tests)], one.old, one.new, *one.tests)}.json"
+              for one in chosen}  # fmt: skip
+    controls, found = {}, {}
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder, bar:
         copy = Path(folder)
-        for name in COPIED:
-            source = sources.ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-            else:
-                shutil.copy2(source, copy / name)
-        # By content, not by time: what is mutated is read anew, all else is not compiled again in every process.
-        compileall.compile_dir(copy, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-        of_this_copy(copy)
+        copied(copy)
         task = bar.add_task("controls", total=len(tests))
         for file, own in tests.items():
-            name = f"control-{Path(file).stem}-{key([file, *mutated], *own)}.json"
-            controls[file] = kept(work / name, lambda own=own: run(own, copy, work)) | {"tests": len(own)}
+            controls[file] = kept(control[file], lambda own=own: run(own, copy, work)) | {"tests": len(own)}
             if controls[file]["status"] != 0:
                 console.print(f"[red]control fails[/red]  {controls[file]['test']}: {controls[file]['error']}")
             bar.advance(task)
         task = bar.add_task("mutations", total=len(chosen))
         for one in chosen:
             bar.update(task, description=one.name)
-            own = [one.file, *map(file_of, one.tests)]
-            name = f"{re.sub('[^a-z0-9]+', '-', one.name)}-{key(own, one.old, one.new, *one.tests)}.json"
-            result = kept(work / name, lambda one=one: planted(one, copy, work))
-            # 1: tests ran and one failed. Any other status (2 to 5) says that they could not be run.
-            caught = result["status"] == 1 and result["test"] is not None
-            found[one.name] = {
-                "kind": one.kind, "file": one.file, "what": one.what, "was": one.old, "becomes": one.new, "caught": caught,
-                "by": result["test"] if caught else None, "error": result["error"], "seconds": result["seconds"],
-            }  # fmt: skip
-            if not caught:
-                console.print(f"[red]survives[/red]  {one.name} ({one.what}): {result['error']}")
+            found[one.name] = verdict(one, kept(result[one.name], lambda one=one: planted(one, copy, work)))
+            if not found[one.name]["caught"]:
+                console.print(f"[red]survives[/red]  {one.name} ({one.what}): {found[one.name]['error']}")
             bar.advance(task)
     return controls, found
 
