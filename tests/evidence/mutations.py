@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from tests.evidence.mutants import MUTATIONS, Mutation
 RESULT = sources.ROOT / "docs" / "evidence" / "mutations.json"
 COPIED = ("progression", "models", "tests", "pyproject.toml")
 SHARED = ("tests/conftest.py", "tests/simulators.py")  # by tests of many files
-LIMIT = 300.0  # seconds for the tests of one mutation
+LIMIT = 300  # seconds for the tests of one mutation
 
 
 def faults(mutations: Iterable[Mutation] = MUTATIONS, root: Path = sources.ROOT) -> list[str]:
@@ -70,31 +71,74 @@ def file_of(test: str) -> str:
     return test.split("::")[0]
 
 
-def run(tests: Sequence[str], copy: Path, work: Path) -> dict[str, Any]:
-    """Run tests in the copy until the first fails: exit status of pytest, the test, its error, seconds."""
-    paths = os.pathsep.join([str(copy), str(copy / "models")])
-    alone = {
-        "PYTHONPATH": paths,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTENSOR_FLAGS": f"base_compiledir={work / 'compiled'}",
-    }
-    alone |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "COLUMNS": "240"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", *tests]
-    begin = time.perf_counter()
-    try:
-        done = subprocess.run(
-            command, cwd=copy, env=os.environ | alone, capture_output=True, text=True, timeout=LIMIT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {"status": None, "test": None, "error": f"no answer within {LIMIT:g} s", "seconds": LIMIT}
-    told = re.search(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?$", done.stdout, flags=re.MULTILINE)
-    last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:]
-    return {
-        "status": done.returncode,
-        "test": told and told[1],
-        "error": (told and told[2]) or "".join(last),
-        "seconds": round(time.perf_counter() - begin, 1),
-    }
+# Waits with the libraries loaded, and nothing of the package: each run of tests is a fork of it, hence a process of its own.
+WARM = """
+import importlib, json, os, signal, sys
+import pytest
+for name in ("pandera.pandas", "scipy.stats", "scipy.integrate", "xarray", "pymc", "arviz_stats", "numba", "matplotlib"):
+    importlib.import_module(name)
+for line in sys.stdin:
+    job = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(int(job["limit"]))
+        told = os.open(job["told"], os.O_WRONLY | os.O_CREAT)
+        os.dup2(told, 1), os.dup2(told, 2)
+        status = int(pytest.main(["-x", "-q", "--tb=line", "-p", "no:cacheprovider", *job["tests"]]))
+        sys.stdout.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Bench:
+    """A copy of the code in a folder, and a process that runs tests there."""
+
+    def __init__(self, copy: Path, work: Path) -> None:
+        self.copy = copy
+        paths = os.pathsep.join([str(copy), str(copy / "models")])
+        alone = {
+            "PYTHONPATH": paths,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTENSOR_FLAGS": f"base_compiledir={work / 'compiled'}",
+        }
+        alone |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "COLUMNS": "240"}
+        self.process = subprocess.Popen([sys.executable, "-c", WARM], cwd=copy, env=os.environ | alone, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def run(self, tests: Sequence[str], limit: float = LIMIT) -> dict[str, Any]:
+        """Run tests until the first fails: exit status of pytest, the test, its error, seconds. Negative: it was ended, after `limit` seconds."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        told, begin = self.copy / "told.txt", time.perf_counter()
+        told.unlink(missing_ok=True)
+        self.process.stdin.write(json.dumps({"tests": list(tests), "told": str(told), "limit": limit}) + "\n")
+        self.process.stdin.flush()
+        status, text = int(self.process.stdout.readline()), told.read_text()
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?$", text, flags=re.MULTILINE)
+        last = text.strip().splitlines()[-1:]
+        return {
+            "status": status,
+            "test": failed and failed[1],
+            "error": (failed and failed[2]) or "".join(last),
+            "seconds": round(time.perf_counter() - begin, 1),
+        }
+
+    def planted(self, one: Mutation) -> dict[str, Any]:
+        """Plant a bug, run its tests, take it out again."""
+        path = self.copy / one.file
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(whole.replace(one.old, one.new), encoding="utf-8")
+        try:
+            return self.run(one.tests)
+        finally:
+            path.write_text(whole, encoding="utf-8")
 
 
 def kept(path: Path, make: Any) -> dict[str, Any]:
@@ -102,17 +146,6 @@ def kept(path: Path, make: Any) -> dict[str, Any]:
     if not path.exists():
         write_atomically(path, json.dumps(make()).encode())
     return dict(json.loads(path.read_text()))
-
-
-def planted(one: Mutation, copy: Path, work: Path) -> dict[str, Any]:
-    """Plant a bug, run its tests, take it out again."""
-    path = copy / one.file
-    whole = path.read_text(encoding="utf-8")
-    path.write_text(whole.replace(one.old, one.new), encoding="utf-8")
-    try:
-        return run(one.tests, copy, work)
-    finally:
-        path.write_text(whole, encoding="utf-8")
 
 
 def verdict(one: Mutation, result: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +181,8 @@ def copied(copy: Path) -> None:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         else:
             shutil.copy2(source, copy / name)
-    compileall.compile_dir(copy, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    for name in ("progression", "models"):  # pytest compiles tests itself
+        compileall.compile_dir(copy / name, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     of_this_copy(copy)
 
 
@@ -158,27 +192,29 @@ def judged(chosen: Sequence[Mutation], work: Path, console: Console) -> tuple[di
     for test in dict.fromkeys(test for one in chosen for test in one.tests):
         tests.setdefault(file_of(test), []).append(test)
     # Named before the copy is made, so that nothing is kept under the name of code that it was not made with.
-    mutated = {one.file for one in MUTATIONS}
-    control = {
-        file: work / f"control-{Path(file).stem}-{key([file, *mutated], *own)}.json" for file, own in tests.items()
-    }
+    control = {}
+    for file, asked in tests.items():
+        mutated = [one.file for one in chosen if file in map(file_of, one.tests)]
+        control[file] = work / f"control-{Path(file).stem}-{key([file, *mutated], *asked)}.json"
     result = {one.name: work / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{key([one.file, *map(file_of, one.tests)], one.old, one.new, *one.tests)}.json"
               for one in chosen}  # fmt: skip
     controls, found = {}, {}
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="mutations-") as folder, bar:
-        copy = Path(folder)
+    with bar, ExitStack() as own:
+        copy = Path(own.enter_context(tempfile.TemporaryDirectory(prefix="mutations-")))
         copied(copy)
+        bench = own.enter_context(Bench(copy, work))
         task = bar.add_task("controls", total=len(tests))
-        for file, own in tests.items():
-            controls[file] = kept(control[file], lambda own=own: run(own, copy, work)) | {"tests": len(own)}
+        for file, asked in tests.items():
+            made = kept(control[file], lambda asked=asked: bench.run(asked, 4 * LIMIT))
+            controls[file] = made | {"tests": len(asked)}
             if controls[file]["status"] != 0:
                 console.print(f"[red]control fails[/red]  {controls[file]['test']}: {controls[file]['error']}")
             bar.advance(task)
         task = bar.add_task("mutations", total=len(chosen))
         for one in chosen:
             bar.update(task, description=one.name)
-            found[one.name] = verdict(one, kept(result[one.name], lambda one=one: planted(one, copy, work)))
+            found[one.name] = verdict(one, kept(result[one.name], lambda one=one: bench.planted(one)))
             if not found[one.name]["caught"]:
                 console.print(f"[red]survives[/red]  {one.name} ({one.what}): {found[one.name]['error']}")
             bar.advance(task)
