@@ -9,6 +9,8 @@ import progression as pg
 from progression.encoding import encode
 from progression.engines.program import build
 from progression.faults import CohortError, SettingError
+from tests.recovery.yardsticks import pinned
+from tests.test_equations import drawn, lupus
 
 
 def signs(cohort, outcomes=None):
@@ -59,6 +61,18 @@ def test_ratios_of_crp_speak_of_crp_alone(lupus, fake_fit):
     ratios = [name for name in found.components() if name.startswith("crp_ratio")]
     assert len(ratios) == 2 and all("crp_mg_dl" in name for name in ratios)
     assert "ratio of mean swollen_joints" in " ".join(found.labels().values())
+
+
+def test_the_difference_at_baseline_is_in_the_activity_once():
+    """Draws of the prior without departures: activity at baseline is a standard normal about the difference of the arm."""
+    fit = drawn(
+        "sle_activity", lupus(4), 60, options={"joints": 66, "baseline": "free"}, priors={"sd_visit": pinned(1e-6)}
+    )
+    treated = (fit.cohort.subjects["arm"] == "treated").to_numpy(float)
+    start = fit.posterior["activity"].isel(chain=0, visit=0).to_numpy()
+    moved = fit.posterior["level_difference"].isel(chain=0, baseline_arm=0).to_numpy()[:, None] * treated
+    once = (moved * start).sum() / (moved**2).sum()
+    assert abs(once - 1) < 4 / np.sqrt((moved**2).sum()) < 0.9
 
 
 @pytest.mark.slow

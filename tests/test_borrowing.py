@@ -186,6 +186,14 @@ def test_the_prior_is_what_it_says(components: Any, family: str) -> None:
         assert stats.kstest(drawn, lambda v, cdf=cdf: np.interp(v, x, cdf)).pvalue > 1e-3
 
 
+def test_a_robust_prior_lets_go_with_the_probability_it_says() -> None:
+    with pm.Model(coords={"active_arm": ["new", "old"]}) as model:
+        pg.RobustMAP(0.1, weight=0.2, wide=2.0, arms="old").drift(pg.Prior("Normal", mu=0, sigma=0.5), "active_arm", ("old",)).to_pymc("x", dims="active_arm")  # fmt: skip
+    drift = pm.draw(model["x"], 4000, random_seed=1, mode="FAST_COMPILE")[:, 1]
+    expected = 0.2 * 2 * stats.norm(0, 2).sf(0.5)  # the narrow normal does not reach so far
+    assert abs((np.abs(drift) > 0.5).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
+
+
 def sle(rng: np.random.Generator, kind: str) -> pg.Cohort:
     arms = {"control": 8, "treated": 8, HISTORICAL: 12}
     if kind == "sle_crp":

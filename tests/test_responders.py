@@ -84,6 +84,24 @@ def test_a_sign_that_the_rule_does_not_read_may_be_missing(lupus, fake_fit):
     assert pg.responders(fit, pg.Response("SRI style", sri_style()), **how).patients["observed"].isna().all()
 
 
+def test_patients_respond_from_the_baseline_that_was_seen(fake_fit):
+    """Of a rule that reads baseline alone the table knows the answer: no draw of the posterior may change it."""
+    cohort = pg.datasets.simulated_sle(n=(5, 5), random_seed=2)
+    fit = fake_fit("sle_activity", cohort, draws=100)
+    start = (
+        cohort.visits[cohort.visits["month"] == 0].set_index("subject")["tender_joints"].reindex(cohort.subjects.index)
+    )
+    many = start > start.median()
+    found = pg.responders(fit, pg.Response("many", lambda start_, now: start_["tender_joints"] > start.median()), month=3, draws=20,
+                          new_patients=5)  # fmt: skip
+    np.testing.assert_array_equal(found.patients["probability"], many)
+    np.testing.assert_array_equal(found.patients["observed"], many)
+    shares = many.groupby(cohort.subjects["arm"]).mean()
+    control, treated = (shares[arm] for arm in cohort.arms)
+    assert control != treated
+    assert found.difference.loc[(cohort.arms[1], "these patients"), "mean"] == pytest.approx(treated - control)
+
+
 def test_strategies(lupus, fake_fit):
     without = lupus.visits[~((lupus.visits["subject"] == "2") & (lupus.visits["month"] > 0))]
     events = lupus.events.rename(columns={"month": "time"})

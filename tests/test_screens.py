@@ -110,6 +110,9 @@ def test_crp_at_a_visit():
     design = pg.Design(arms=dict(zip(("control", "treated"), N, strict=True)), visits_months=(0, 1, 3))
     found = inside("sle_crp", CRP, pg.Rule("crp_ratio", "<", 1, probability=0.9, visit=3), design)[0]
     assert abs(found - wanted) < tolerance
+    margin = inside("sle_crp", CRP, pg.Rule("crp_ratio", "<", 0.9, probability=0.9, visit=3), design)[0]
+    wanted, tolerance = observed(gap + np.log(0.9), gap.std())
+    assert abs(margin - wanted) < tolerance
     first = inside("sle_crp", CRP, pg.Rule("crp_ratio", "<", 1, probability=0.9, visit=1), design)[0]
     assert first == pytest.approx(found * 0.1 / 0.35)
 
