@@ -506,7 +506,7 @@ for words, effect in cells.items():
 modelled = pg.power(
     {f"2 x {n}": trial_of(n) for n in sizes}, "sle_joints",
     pg.Rule("count_ratio", "<", 1, probability=0.975, outcome="tender_joints", visit=2.76),
-    truths={"30 % fewer tender joints": truth(fewer_by_30)}, n_trials=max(N // 5, 24), simulated_by="sle_activity",
+    truths={"30 % fewer tender joints": truth(fewer_by_30)}, n_trials=max(N // 10, 10), simulated_by="sle_activity",
     random_seed=3, progressbar=False,
 )  # fmt: skip
 modelled.table.droplevel(["truth", "rule"])[["success", "lower", "upper", "true", "estimate"]].round(3)
