@@ -81,9 +81,13 @@ def end_faults(visits: Opened, month: np.ndarray, subjects: pd.DataFrame, events
     died: dict[str, float] = {}
     again: dict[str, tuple[float, float]] = {}
     if {"event", "event_month"} <= set(subjects.columns):
-        dead = subjects[subjects["event"].map(lambda e: pd.notna(e) and is_death(e)) & subjects["event_month"].notna()]
+        dead = subjects[
+            subjects["event"].map(lambda e: pd.notna(e) and is_death(e)).astype(bool) & subjects["event_month"].notna()
+        ]
         died.update((str(subject), float(when)) for subject, when in dead["event_month"].items())
-    for subject, when in events.loc[events["kind"].map(is_death), ["subject", "month"]].itertuples(index=False):
+    for subject, when in events.loc[events["kind"].map(is_death).astype(bool), ["subject", "month"]].itertuples(
+        index=False
+    ):
         again.update({subject: (died[subject], float(when))} if abs(when - died.get(subject, when)) > _ROUNDING else {})
         died[subject] = min(when, died.get(subject, np.inf))
     for subject, whens in again.items():
