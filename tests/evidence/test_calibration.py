@@ -12,7 +12,7 @@ from scipy import stats
 import progression as pg
 from progression.encoding import encode
 from progression.engines import forward
-from tests.evidence.calibration import likelihoods, ranks, records, sets, truths
+from tests.evidence.calibration import figures, likelihoods, ranks, records, sets, truths
 
 # Models whose sets have not all been run yet (`python -m tests.evidence.calibration MODEL`): a record that comes takes its name off.
 MISSING = (
@@ -102,7 +102,7 @@ def test_a_likelihood_that_is_missing_shows_in_the_log_likelihood_alone() -> Non
 def test_ecdf_probability_is_that_of_simulated_ranks() -> None:
     """Exact p-values are uniform over uniform ranks, but for their being discrete; the band holds as often as it says."""
     rng = np.random.default_rng(3)
-    counted = [ranks.counts(rng.integers(ranks.DRAWS + 1, size=100)) for _ in range(300)]
+    counted = [ranks.counts(rng.integers(ranks.DRAWS + 1, size=100)) for _ in range(200)]
     p = np.array([ranks.ecdf(one) for one in counted])
     for alpha in (0.05, 0.2, 0.5):
         assert np.sum(p <= alpha) <= stats.binom.ppf(0.999, len(p), alpha)
@@ -110,14 +110,14 @@ def test_ecdf_probability_is_that_of_simulated_ranks() -> None:
     low, high = ranks.band(100, 0.05)
     shares = [np.cumsum(one)[:-1] / 100 for one in counted]
     stays = sum(bool(np.all((one >= low) & (one <= high))) for one in shares)
-    assert stats.binom.ppf(0.001, 300, 0.95) <= stays
+    assert stats.binom.ppf(0.001, 200, 0.95) <= stays
 
 
 def test_stated_power_is_that_of_simulated_ranks() -> None:
     fault, rng = ranks.departing(scale=0.8), np.random.default_rng(4)
-    counted = [ranks.counts(rng.choice(ranks.DRAWS + 1, size=200, p=fault)) for _ in range(200)]
+    counted = [ranks.counts(rng.choice(ranks.DRAWS + 1, size=200, p=fault)) for _ in range(100)]
     for stated, found in zip(ranks.power(200, fault), np.array([(ranks.chi_square(c), ranks.ecdf(c)) for c in counted]).T, strict=True):  # fmt: skip
-        low, high = stats.binom.ppf([0.001, 0.999], 200, stated)
+        low, high = stats.binom.ppf([0.001, 0.999], 100, stated)
         assert low <= np.sum(found < ranks.ALPHA) <= high
     assert ranks.detectable(200)["sd_too_small"] == pytest.approx(0.77, abs=0.02)
 
@@ -135,6 +135,8 @@ def test_verdict_names_what_fails() -> None:
     said = records.verdict(made)
     assert not said["calibrated"] and said["chi_square"]["of"] == "sparse, marginal, b"
     assert any("intervals of 0.9 hold b" in fault for fault in said["faults"])
+    assert "a shift of 0.2" in records.in_words("als_slope", made)
+    assert figures.png(figures.ecdf_differences("als_slope", made)).startswith(b"\x89PNG")
 
 
 def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
@@ -149,7 +151,7 @@ def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
     assert all(0 <= rank <= ranks.DRAWS for rank in found["ranks"].values()) and not found["problems"]
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 @pytest.mark.parametrize("name", list(sets.SETS))
 def test_log_likelihood_is_that_of_the_program(name: str) -> None:
     """At draws from the prior: two programs, one of SciPy and one of PyMC, of the same density."""

@@ -120,7 +120,10 @@ def detectable(n: int) -> dict[str, float | None]:
 
 
 def few_enough(p_values: Sequence[float]) -> bool:
-    """Whether the number of p-values below 0.05 lies within the 95 % band of as many independent ones, and none below `FEWEST`."""
+    """Whether the number of p-values below 0.05 lies within the 95 % band of as many independent ones, and none below `FEWEST`.
+
+    Quantities of the same sets depend on each other: a calibrated model leaves the band more often than one time in twenty.
+    """
     p = np.asarray(p_values)
     low, high = stats.binom.ppf([0.025, 0.975], len(p), 0.05)
     return bool(low <= np.sum(p < 0.05) <= high and np.all(p >= FEWEST))
