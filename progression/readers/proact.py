@@ -70,6 +70,9 @@ def read_proact(
     visits, known = proact_facts.until_death(visits, known, ledger)
     ledger.close()
     arms = [arm for arm in ("placebo", "active", "registry") if (known["arm"] == arm).any()]
+    if not arms:
+        raise CohortError.single("TREATMENT: no subject has an arm", "Export the form again, with Study_Arm filled in", column="Study_Arm",
+                                 table="file")  # fmt: skip
     visits = visits[visits["subject"].isin(known.index)]
     covariates = [column for column in proact_facts.COVARIATES if column in known and known[column].notna().any()]
     outcomes = [
