@@ -18,10 +18,12 @@ from tests.evidence.references import cases, compare, results, simulated
 pytestmark = pytest.mark.recovery
 LIGHT = [one for one in cases.CASES if not one.long]
 LONG = [one for one in cases.CASES if one.long]
-WITHOUT = {"als_antibody", "als_bounded", "als_items", "sle_activity"}  # held to integrals by tests of their own instead
+WITHOUT = {
+    "als_antibody",
+    "als_bounded",
     "als_items",
     "sle_activity",
-}  # nobody else's program of these is at hand: tests of their own hold them to integrals
+}  # held to integrals by tests of their own instead
 AGAIN = "run `python -m tests.evidence.references table` and commit docs/evidence/references.json"
 
 
