@@ -33,14 +33,12 @@ COLUMNS = ("quantity", "theirs", "ours", "tolerance", "units")
 # Which script makes which file, where it makes several.
 MANY = {
     "slopes_importance": ("slopes_alone", "slopes_power", "slopes_commensurate", "slopes_robust"),
-    "shared_stan": ("shared_stan", "shared_linked"),
-    "antibody_importance": ("antibody",),
 }
 
 
 def scripts() -> dict[str, Path]:
     """Every script by name."""
-    own = ("antibody_importance", "eight_schools", "map_quadrature", "slopes_importance")
+    own = ("eight_schools", "map_quadrature", "slopes_importance")
     return {path.stem: path for path in sorted(results.HERE.iterdir())
             if (path.suffix == ".R" and path.stem != "common") or (path.stem in own and path.suffix == ".py")}  # fmt: skip
 

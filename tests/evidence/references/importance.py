@@ -14,7 +14,6 @@ _SCALES: Mapping[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.nda
     "real": (lambda x: x, lambda x: 0 * x),
     "positive": (np.exp, lambda x: x),
     "correlation": (np.tanh, lambda x: np.log1p(-(np.tanh(x) ** 2))),
-    "share": (special.expit, lambda x: special.log_expit(x) + special.log_expit(-x)),
 }
 
 
@@ -76,7 +75,7 @@ def lines(p: Mapping[str, np.ndarray], month: np.ndarray) -> np.ndarray:
 
 
 def of_lines(p: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Log prior that als_slope and als_antibody share."""
+    """Log prior of levels, slopes and residuals in als_slope."""
     return (stats.norm.logpdf(p["mean_level"], 38, 10) + stats.halfnorm.logpdf(p["sd_level"], scale=8)
             + stats.norm.logpdf(p["mean_slope"], -1, 1) + stats.halfnorm.logpdf(p["sd_slope"], scale=1)
             + stats.lognorm.logpdf(p["sd_residual"], 0.5, scale=np.exp(0.6)))  # fmt: skip

@@ -1,4 +1,4 @@
-// als_shared: the hazard of death follows the patient's own rate of loss (linked = 1) or does not.
+// als_shared: one ratio on each patient's own rate of loss and on the hazard of death.
 data {
   int<lower=1> n;
   int<lower=1> n_rows;
@@ -8,7 +8,6 @@ data {
   int<lower=0, upper=1> treated[n];
   vector<lower=0>[n] time;        // of death, or until which the patient is known to be alive
   int<lower=0, upper=1> died[n];
-  int<lower=0, upper=1> linked;
 }
 parameters {
   real mean_level;
@@ -18,7 +17,6 @@ parameters {
   real<lower=0> rate_ratio;
   real<lower=0> sd_residual;
   real<lower=0> hazard;
-  real hazard_by_rate;
   vector[n] level;
   vector[n] rate;
 }
@@ -30,10 +28,9 @@ model {
   rate_ratio ~ lognormal(0, 0.5);
   sd_residual ~ lognormal(0.6, 0.5);
   hazard ~ lognormal(-4.6, 1);
-  hazard_by_rate ~ normal(0, 1);
   level ~ normal(mean_level, sd_level);
   for (i in 1:n) {
-    real own = hazard * (treated[i] ? rate_ratio : 1) * (linked ? exp(hazard_by_rate * (rate[i] - mean_rate)) : 1);
+    real own = hazard * (treated[i] ? rate_ratio : 1);
     rate[i] ~ normal(mean_rate, sd_rate[treated[i] ? 2 : 1]);
     if (died[i]) time[i] ~ exponential(own);
     else target += -own * time[i];

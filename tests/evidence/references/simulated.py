@@ -38,25 +38,6 @@ def shared() -> pd.DataFrame:
     return visits.round(2).merge(subjects.drop(columns="x").round(3), on="subject")
 
 
-def antibody() -> pd.DataFrame:
-    """Two arms of 50, tests for antibodies at every visit; some treated never convert."""
-    table = simulators.als_antibody(
-        _rng(3), n_per_arm={"control": 50, "treated": 50}, months=[0, 1, 2, 4, 6, 9, 12], tests=[0, 1, 2, 4, 6, 9, 12],
-        mean_level=38, sd_level=5, mean_slope=-1.03, sd_slope=0.6, correlation=0.1, sd_residual=1.77, effect_before=0.6,
-        effect_after=0.0, share_converting=0.8, median_onset=3.0, onset_shape=1.4,
-    )  # fmt: skip
-    return table.drop(columns="onset").round({"alsfrsr": 2})
-
-
-def bounded() -> pd.DataFrame:
-    """Two arms of 40, scores that come near the floor."""
-    table = simulators.als_bounded(
-        _rng(4), n_per_arm={"control": 40, "treated": 40}, months=[0, 2, 4, 7, 10], mean_level=0.6, sd_level=0.9, mean_slope=-0.2,
-        sd_slope=0.12, correlation=0.2, overdispersion=0.03, slope_effect={"treated": 0.08}, dropout_per_month=0.01,
-    )  # fmt: skip
-    return table.drop(columns="x0")
-
-
 def joints() -> pd.DataFrame:
     """Two arms of 100 at three visits: tender and swollen joints of 28."""
     return simulators.sle_joints(
@@ -74,7 +55,7 @@ def crp() -> pd.DataFrame:
     ).round({"crp_mg_dl": 4})  # fmt: skip
 
 
-TABLES = {one.__name__: one for one in (slopes, shared, antibody, bounded, joints, crp)}
+TABLES = {one.__name__: one for one in (slopes, shared, joints, crp)}
 
 
 def path(name: str) -> Path:
