@@ -61,7 +61,6 @@ def published() -> dict[str, Any]:
     return {one["reference"]: one for one in command.read_table()["references"]}
 
 
-@pytest.mark.evidence  # the table is not complete yet: als_antibody's reference is still being computed
 @pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.reference)
 def test_the_table_is_of_these_references_and_this_code(case: cases.Case, published: dict[str, Any]) -> None:
     one, known = published[case.reference], results.read(case.reference)
@@ -78,7 +77,6 @@ def test_the_table_is_of_these_references_and_this_code(case: cases.Case, publis
         assert one["sources"] == command.code(case), f"{case.reference}: the code changed since; {AGAIN}"
 
 
-@pytest.mark.evidence
 def test_models_have_references(published: dict[str, Any]) -> None:
     assert set(published) == {case.reference for case in cases.CASES}
     own = {name for name, model in pg.models().items() if model.program.__module__.startswith("progression_models")}
@@ -115,7 +113,6 @@ def test_what_is_off_is_found() -> None:
         compare.rows("likelihood", reml, {"x": draws})
 
 
-@pytest.mark.evidence
 def test_scripts_run_again_are_compared() -> None:
     known = results.read("wins")
     assert command.differences(known, known) == []
