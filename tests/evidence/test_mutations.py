@@ -29,7 +29,7 @@ def test_every_substitution_applies_once_and_leaves_code() -> None:
 
 def test_one_that_does_not_apply_is_named() -> None:
     one = MUTATIONS[0]
-    gone, often = one._replace(name="gone", old="no such text"), one._replace(name="often", old="import")
+    gone, often = one._replace(name="gone", old="no such text"), one._replace(name="often", old="a")
     found = mutations.faults([one, gone, often, one])
     assert (
         len(found) == 3
