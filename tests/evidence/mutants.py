@@ -20,7 +20,6 @@ COURSE = EQUATIONS + "test_activity_is_a_level_a_course_and_an_effect_from_the_f
 RATIOS = EQUATIONS + "test_ratios_of_one_activity_are_those_of_counted_patients"
 DENSE = "tests/test_marginal_closed.py::test_als_slope_has_the_density_of_one_dense_normal"
 PATIENTS = "tests/test_als_bounded.py::test_each_patients_likelihood_is_the_integral_over_level_and_slope[severe]"
-AVERAGES = "tests/test_als_bounded.py::test_effects_are_averages_over_level_and_slope"
 ANSWERS = "tests/test_als_items.py::test_each_answer_has_the_probability_of_its_step"
 ONSETS = "tests/test_antibody.py::test_density_is_that_of_a_fine_sum_times_that_of_the_intervals"
 FLARE = "tests/test_flares.py::test_estimands_against_brute_force"

@@ -104,7 +104,7 @@ class Bench:
             "PYTENSOR_FLAGS": f"base_compiledir={work / 'compiled'}",
         }
         alone |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "COLUMNS": "240"}
-        self.process = subprocess.Popen([sys.executable, "-c", WARM], cwd=copy, env=os.environ | alone, text=True,
+        self.process = subprocess.Popen([sys.executable, "-W", "ignore:.*fork:DeprecationWarning", "-c", WARM], cwd=copy, env=os.environ | alone, text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
 
     def __enter__(self) -> Bench:

@@ -29,7 +29,7 @@ def test_every_substitution_applies_once_and_leaves_code() -> None:
 
 def test_one_that_does_not_apply_is_named() -> None:
     one = MUTATIONS[0]
-    gone, often = one._replace(name="gone", old="no such text"), one._replace(name="often", old=" ")
+    gone, often = one._replace(name="gone", old="no such text"), one._replace(name="often", old="a")
     found = mutations.faults([one, gone, often, one])
     assert (
         len(found) == 3
@@ -57,7 +57,6 @@ def test_every_kind_of_bug_and_every_model_is_there() -> None:
             assert f"models/{module.replace('.', '/')}.py" in files, model.name
 
 
-@pytest.mark.evidence  # the first whole run is still to be made
 def test_the_published_run_is_of_this_list_and_caught_all(published: dict[str, Any]) -> None:
     listed = {one.name: (one.kind, one.file, one.old, one.new) for one in MUTATIONS}
     done = {
@@ -70,7 +69,6 @@ def test_the_published_run_is_of_this_list_and_caught_all(published: dict[str, A
     assert all(one["by"].split("[")[0] in by[name] for name, one in published["mutations"].items()), AGAIN
 
 
-@pytest.mark.evidence
 def test_its_tests_pass_on_the_code_as_it_is(published: dict[str, Any]) -> None:
     assert set(published["controls"]) == {mutations.file_of(test) for one in MUTATIONS for test in one.tests}
     assert [file for file, one in published["controls"].items() if one["status"] != 0] == []
