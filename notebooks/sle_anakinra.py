@@ -494,7 +494,7 @@ print(
 )
 
 # %%
-sizes = (20, 40, 60, 80, 100)
+sizes = (20, 40, 60, 80, 100) if N >= 500 else (20, 100)  # each size is compiled anew
 cells = {"30 % fewer tender joints": fewer_by_30, "50 points more responders": by_50}
 counted = {}
 for words, effect in cells.items():
