@@ -18,7 +18,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def fits() -> None:
     """The two fits that some cases ask of."""
-    settings.fitted(1), settings.fitted()
+    settings.fitted(1), settings.fitted(), settings.contrasted()
 
 
 @pytest.fixture(autouse=True)

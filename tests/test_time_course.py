@@ -107,7 +107,10 @@ def test_two_visits_cannot_show_a_bend(option: Any) -> None:
         pg.fit("als_slope", seen, options={"time_course": option}, random_seed=1)
 
 
-@pytest.mark.parametrize(("model", "truth"), [("als_slope", {"effect": 0.3}), ("als_shared", {"ratio": 0.7})])
+@pytest.mark.parametrize(
+    ("model", "truth"),
+    [("als_slope", {"effect": 0.3}), pytest.param("als_shared", {"ratio": 0.7}, marks=pytest.mark.evidence)],
+)
 def test_the_check_names_the_option_and_the_option_mends_it(model: str, truth: dict[str, float]) -> None:
     """Straight lines fail their check on a course that bends; the spline passes it, in closed form, and finds the truth."""
     seen = cohort(screening=True, **truth)
@@ -145,7 +148,10 @@ def test_change_follows_the_course(model: str) -> None:
         np.testing.assert_allclose(draws["change_difference"].isel(active_arm=0), ratio * control - control)
 
 
-@pytest.mark.parametrize(("model", "truth"), [("als_slope", {"effect": 0.3}), ("als_shared", {"ratio": 0.7})])
+@pytest.mark.parametrize(
+    ("model", "truth"),
+    [("als_slope", {"effect": 0.3}), pytest.param("als_shared", {"ratio": 0.7}, marks=pytest.mark.evidence)],
+)
 def test_predictions_bend_and_are_the_programs_own(model: str, truth: dict[str, float]) -> None:
     """Mean predicted courses of new patients follow 0.05 x month x (month - 12), at months that no visit has."""
     fit = pg.fit(model, cohort(**truth), options={"time_course": "spline"}, random_seed=1)
@@ -157,7 +163,10 @@ def test_predictions_bend_and_are_the_programs_own(model: str, truth: dict[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "truth"), [("als_slope", {"effect": 0.3}), ("als_shared", {"ratio": 0.7})])
+@pytest.mark.parametrize(
+    ("model", "truth"),
+    [("als_slope", {"effect": 0.3}), pytest.param("als_shared", {"ratio": 0.7}, marks=pytest.mark.evidence)],
+)
 def test_both_engines_say_the_same(model: str, truth: dict[str, float]) -> None:
     seen = cohort(n=20, screening=True, **truth)
     option = {"time_course": (3, 6, 12)}
@@ -181,6 +190,7 @@ def test_many_fits_bend_as_one_does() -> None:
         assert abs(float(own.mean()) - float(single.mean())) < 0.1 * float(single.std())
 
 
+@pytest.mark.evidence
 def test_leaving_out_prefers_what_bends() -> None:
     seen = cohort(n=8)
     straight, bent = (

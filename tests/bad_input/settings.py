@@ -33,6 +33,12 @@ def fitted(arms: int = 2) -> pg.Fit:
         return pg.fit("als_slope", trial(arms), draws=100, chains=2, random_seed=1, progressbar=False)
 
 
+@cache
+def contrasted() -> pg.Contrast:
+    """Of a single arm, whose few patients are set beside their priors; made before anything is refused."""
+    return pg.contrast(fitted(1))
+
+
 def fit(model: Any = "als_slope", cohort: Any = None, **how: Any) -> pg.Fit:
     return pg.fit(model, trial() if cohort is None else cohort, **({"progressbar": False, "random_seed": 1} | how))
 
@@ -180,7 +186,7 @@ OF_FITS = [
     CASE("setting of a contrast misspelt", lambda: pg.contrast(fitted(), mnth=6), None, "mnth", "did you mean 'month'", "Rename"),
     CASE("interval of 95 in a summary", lambda: pg.contrast(fitted()).summary(ci_prob=95), "ci_prob", 95, "not a probability", "Did you mean 0.95"),
     CASE("rule over an estimand that is not there", lambda: rule("slope_diff").judge(pg.contrast(fitted())), "estimand", "slope_diff", "did you mean 'slope_difference'", "Name one"),
-    CASE("rule of arms for a single arm", lambda: rule().judge(pg.contrast(fitted(1))), "estimand", "slope_difference", "not an estimand", "Name one"),
+    CASE("rule of arms for a single arm", lambda: rule().judge(contrasted()), "estimand", "slope_difference", "not an estimand", "Name one"),
     CASE("rule over a dimension that is not there", lambda: rule(visit=3).judge(pg.contrast(fitted())), None, "visit", "runs over", "active_arm"),
     CASE("comparison that is none", lambda: rule(comparison="=>"), None, "=>", "not a comparison", "one of <"),
     CASE("probability of 95", lambda: rule(probability=95), "probability", 95, "not a probability", "Did you mean 0.95"),
