@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import progression as pg
-from progression import plots
+from progression import contrasts, plots
 from progression.fitted import ForeignPrior
 from progression.learning import PRIOR_COUNTS, learned, population_prior, prior_warnings
 
@@ -78,8 +78,9 @@ def test_of_a_few_patients_every_estimand_is_set_beside_its_prior(lupus, fake_fi
     assert found.warnings and "the prior makes up" in repr(found)  # the pretended sampler draws from the prior
 
 
-def test_where_nothing_was_learnt_every_word_says_so(tiny_cohort, fake_fit):
-    """The pretended sampler draws from the prior."""
+def test_where_nothing_was_learnt_every_word_says_so(tiny_cohort, fake_fit, monkeypatch):
+    """The pretended sampler draws from the prior; of six patients every estimand would be asked, not the weak ones alone."""
+    monkeypatch.setattr(contrasts, "FEW_PATIENTS", 0)
     found = pg.contrast(fake_fit("als_antibody", tiny_cohort(pg.models()["als_antibody"], 2), draws=2000))
     names = ["slope_difference_before", "slope_difference_after", "loss_of_effect", "change_difference"]
     assert found.learned.index.tolist() == [f"{name}[treated]" for name in names]
