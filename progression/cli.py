@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 import progression as pg
-from progression import power_commands
+from progression import power_commands, selfcheck_command
 from progression.terminal import console, errors, loaded
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -203,6 +203,7 @@ def demo(
 
 app.command()(power_commands.power)
 app.command()(power_commands.assurance)
+app.command()(selfcheck_command.selfcheck)
 
 
 def main() -> None:

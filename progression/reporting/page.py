@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
 from progression import plots
 from progression.characteristics import OperatingCharacteristics
 from progression.checking import check, prior_check
@@ -18,7 +16,7 @@ from progression.plots.words import components
 from progression.reporting import tables, words
 from progression.reporting.controls import Controls, belongs, controls
 from progression.reporting.operating import simulated_trials
-from progression.reporting.pictures import Picture, embedded
+from progression.reporting.pictures import Picture, embedded, rendered
 from progression.reporting.words import Table
 from progression.store import write_atomically
 from progression.sweeps import Sweep
@@ -121,15 +119,8 @@ def report(
     sections = [_section(one, f"fit-{i}", random_seed, sweep) for i, one in enumerate(own, start=1)]
     simulated = [simulated_trials(one, f"trials-{i}") for i, one in enumerate(trials, start=1)]
     usual = "Bayesian analysis of disease progression" if sections else "Operating characteristics of a trial design"
-    html = _template().render(title=title or usual, sections=sections, trials=simulated)
+    html = rendered("report.html.j2", title=title or usual, sections=sections, trials=simulated)
     return write_atomically(path, html.encode())
-
-
-def _template() -> Template:
-    # Autoescape for every template: names, ids and arms come from the user's file.
-    loader = PackageLoader("progression.reporting")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.get_template("report.html.j2")
 
 
 def _section(fit: Fit, key: str, random_seed: int | None, sweep: Sweep | None) -> Section:

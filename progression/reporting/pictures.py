@@ -1,12 +1,14 @@
-"""Figures as parts of a page."""
+"""Figures as parts of a page, and templates filled in."""
 
 from __future__ import annotations
 
 import base64
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 
@@ -31,3 +33,10 @@ def embedded(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "progression", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this package filled in: whatever stands in names, ids and arms is text, never markup."""
+    loader = PackageLoader("progression.reporting")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return made.get_template(template).render(**values)
