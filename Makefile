@@ -53,7 +53,11 @@ evidence:  ## measure again what is published of the models: days on two cores
 	$(BIN)/python -m tests.evidence.antibody
 	$(BIN)/python -m tests.evidence.agreement references
 	$(BIN)/python -m tests.evidence.agreement compare
+	$(BIN)/python -m tests.evidence.references table
+	$(BIN)/python -m tests.evidence.mutations
+	$(BIN)/python -m tests.evidence.faults
 	$(BIN)/python -m tests.evidence.calibration
+	$(BIN)/python -m tests.evidence.page
 
 clean:  ## remove what the other targets made, except .venv
 	rm -rf report docs/_build docs/notebooks build dist *.egg-info

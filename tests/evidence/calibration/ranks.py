@@ -119,13 +119,19 @@ def detectable(n: int) -> dict[str, float | None]:
     }
 
 
+def count_band(n: int) -> tuple[int, int]:
+    """Where 95 % of the numbers of p-values below 0.05 among `n` independent ones lie."""
+    low, high = stats.binom.ppf([0.025, 0.975], n, 0.05)
+    return int(low), int(high)
+
+
 def few_enough(p_values: Sequence[float]) -> bool:
     """Whether the number of p-values below 0.05 lies within the 95 % band of as many independent ones, and none below `FEWEST`.
 
     Quantities of the same sets depend on each other: a calibrated model leaves the band more often than one time in twenty.
     """
     p = np.asarray(p_values)
-    low, high = stats.binom.ppf([0.025, 0.975], len(p), 0.05)
+    low, high = count_band(len(p))
     return bool(low <= np.sum(p < 0.05) <= high and np.all(p >= FEWEST))
 
 

@@ -84,7 +84,7 @@ def diagnostics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "with_problems": sum(bool(one["problems"]) for one in found),
         "fell_back_to_nuts": sum(bool(one["fell_back"]) for one in found), "run_longer": sum(one["longer"] for one in found),
         "r_hat_99_percentile": _of(found, "r_hat", 99), "ess_1_percentile": _of(found, "ess", 1), "fewest_ess": _of(found, "ess", 0),
-        "fewer_draws_than_ranks": sum(one["ess"] < ranks.DRAWS for one in found), "median_seconds": _of(found, "seconds", 50),
+        "fewer_draws_than_ranks": sum(one["ess"] < ranks.DRAWS for one in found), "median_seconds": _of(found, "seconds", 50), "seconds": round(sum(one["seconds"] for one in found)),
     }  # fmt: skip
     if by_nuts:
         made["with_divergences"] = sum(one["divergences"] > 0 for one in by_nuts)

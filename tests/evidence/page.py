@@ -1,0 +1,308 @@
+"""docs/evidence.md, written from the records: every number of the page is read from a file that a command made.
+
+python -m tests.evidence.page      # writes docs/evidence.md and docs/evidence/*.png of the page's own figures
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from progression.plots.style import ARM_COLOURS, FAILED, FAINT, INK, MEDIUM, SMALL, framed, plain, tidy
+from progression.store import write_atomically
+from tests.evidence import sources
+from tests.evidence.calibration import figures, ranks, records
+from tests.evidence.calibration.sets import SETS
+
+PAGE = sources.ROOT / "docs" / "evidence.md"
+OWN = Path("docs") / "evidence"
+TESTED = Path("tests") / "evidence"
+
+
+def read(path: Path) -> Any:
+    """A record; None where there is none."""
+    whole = sources.ROOT / path
+    return json.loads(whole.read_text(encoding="utf-8")) if whole.exists() else None
+
+
+def calibrations() -> dict[str, Any]:
+    """Records of calibration by model, those that exist."""
+    found = {model: read(OWN / f"calibration_{model}.json") for model in SETS}
+    return {model: one for model, one in found.items() if one is not None}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in lines)
+
+
+def written() -> str:
+    """The page."""
+    parts = [HEAD, *calibration(), *coverage(), *references(), *engines(), *recoveries(), *mutations(), *inputs(), *faults(), *missing()]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+HEAD = """# Evidence
+
+What was done to find out whether the numbers of this package are right, what was found, and what has not been looked at. Every number below is
+read by `python -m tests.evidence.page` from a record that a command made; each record holds the date, seeds, versions, and a hash of the code that it is of. A
+record of other code than this fails `make test`. All data here are SIMULATED unless a line says otherwise.
+
+`progression selfcheck` does a short form of it on your own machine and writes a page; `make evidence` does all of it again and goes on where it
+was cut off."""
+
+
+def calibration() -> Iterator[str]:
+    """Simulation-based calibration: the verdicts, then the figures."""
+    known = calibrations()
+    yield "## Calibration"
+    yield (
+        "Parameters are drawn from each model's own priors, data simulated by an independent program in NumPy, the posterior computed, and the rank of every "
+        f"truth among {ranks.DRAWS} posterior draws noted: uniform, if priors, program and engine are what they are said to be (Talts et al. 2018; with the joint "
+        "log-likelihood among the quantities, Modrák et al. 2023, which alone sees a likelihood that is left out). *Sparse* is the size of the pilots, *dense* a trial of 2 x 60. "
+        "Of calibrated quantities one in twenty has p < 0.05; `of` is how many there are, `band` where 95 % of independent counts lie. Quantities of the same sets depend on "
+        "each other, so that a calibrated model leaves its band more often than one time in twenty."
+    )
+    header = [
+        "model",
+        "sets (regime, engine)",
+        "test",
+        "p < 0.05",
+        "of",
+        "band",
+        "smallest p",
+        "fit has problems",
+        "diverged",
+        "hours",
+        "made",
+    ]
+    rows = []
+    for model, one in known.items():
+        said = one["verdict"]
+        sets = ", ".join(f"{own['sets']:,} ({name.replace(', ', ' ')})" for name, own in one["groups"].items())
+        n = sum(own["sets"] for own in one["groups"].values())
+        seen = [own["diagnostics"] for own in one["groups"].values()]
+        bad, diverged = (sum(own.get(name, 0) for own in seen) for name in ("with_problems", "with_divergences"))
+        hours = f"{sum(own.get('seconds', 0) for own in seen) / 3600:.1f}"
+        for test in ("chi_square", "ecdf"):
+            low, high = ranks.count_band(said[test]["quantities"])
+            first = test == "chi_square"
+            rows.append([f"`{model}`" if first else "", sets if first else "", "chi-square" if first else "ECDF", said[test]["below_0.05"],
+                         said[test]["quantities"], f"{low} to {high}", f"{said[test]['smallest']:.2g}",
+                         *([f"{bad} of {n}", diverged, hours, one["made"]] if first else [""] * 4)])  # fmt: skip
+    if known:
+        small, of = (sum(one["verdict"][test][name] for one in known.values() for test in ("chi_square",)) for name in ("below_0.05", "quantities"))  # fmt: skip
+        low, high = ranks.count_band(of)
+        yield table(header, rows)
+        yield f"Over all models: {small} of {of} chi-square p-values below 0.05, band {low} to {high}."
+        for model, one in known.items():
+            for fault in one["verdict"]["faults"]:
+                yield f"- **`{model}`**: {fault}"
+        yield "What so many sets can find, with a chance of 80 % at a p-value of 1 %:"
+        yield table(["sets", "a posterior mean off by", "an SD too small by a factor of", "too large by"],
+                    [[n, f"{can['shift']} SD", can["sd_too_small"], can["sd_too_large"]] for n, can in sorted(_detectable(known).items())])  # fmt: skip
+        for model in known:
+            yield f"![Calibration of {model}](evidence/calibration_{model}.png)"
+    lacking = [f"`{model}`" for model in SETS if model not in known]
+    if lacking:
+        yield f"**Not calibrated yet in this way**: {', '.join(lacking)}. The command, simulators and densities are there (`python -m tests.evidence.calibration MODEL`); the sets have not all been run."
+
+
+def _detectable(known: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    return {own["sets"]: own["detectable"] for one in known.values() for own in one["groups"].values()}
+
+
+def coverage() -> Iterator[str]:
+    """Coverage of the primary estimand of each model, over the sets of the calibration."""
+    rows = list(_covered())
+    if not rows:
+        return
+    yield "## Coverage"
+    yield (f"Equal-tailed intervals of each primary estimand over the same sets: truths drawn from the priors, so that promised and found must agree exactly, within "
+           f"{ranks.COVERAGE_ERRORS} Monte Carlo standard errors.")  # fmt: skip
+    yield "![Coverage of intervals](evidence/coverage.png)"
+    yield table(["model", "sets", "quantity", "50 %", "90 %", "95 %", "within"], [
+        [f"`{model}`", f"{n:,} ({name})", f"`{component}`", *(f"{100 * hits / n:.1f}" for hits in own.values()),
+         "yes" if all(ranks.covers(hits, n, float(level)) for level, hits in own.items()) else "**no**"]
+        for model, name, n, component, own in rows
+    ])  # fmt: skip
+
+
+def _covered() -> Iterator[tuple[str, str, int, str, Mapping[str, int]]]:
+    for model, one in calibrations().items():
+        for name, own in one["groups"].items():
+            for component, hits in own["covered"].items():
+                yield model, name, own["sets"], component, hits
+
+
+def references() -> Iterator[str]:
+    """Numbers that other programs found."""
+    record = read(OWN / "references.json")
+    yield "## Numbers of other programs"
+    yield (
+        "The script that made each number is in `tests/evidence/references`, ours is the fit of this package that should give it. A tolerance is what SCIENCE of the field allows: Monte Carlo errors of both sides where priors are "
+        "the same, a share of the posterior SD where a likelihood is maximised instead. `python -m tests.evidence.references table`."
+    )
+    yield "![Distances from other programs](evidence/references.png)"
+    yield table(["whose", "by", "quantities", "largest distance, tolerances"], [
+        [f"{one['model']}: `{one['reference']}`", one["by"], len(one["rows"]), f"{max(row[4] for row in one['rows']):.2f}"] for one in record["references"]
+    ])  # fmt: skip
+
+
+def engines() -> Iterator[str]:
+    """Both engines on the same trials."""
+    record = read(TESTED / "agreement.json")
+    yield "## The marginal engine against long NUTS runs"
+    yield f"Trials of six models, each fitted by NUTS with at least 10,000 effective draws and by the marginal engine ({record['made']}, `{record['by']}`). *Agree*: mean within 0.05 SD, SD within 5 %, probability of the primary estimand within what the Monte Carlo errors of both allow."
+    yield table(["model", "trials", "mean", "SD", "probability, errors of both", "flagged by itself"], [
+        [f"`{model}`", one["sets"], f"{100 * one['mean']:.0f} %", f"{100 * one['sd']:.0f} %", f"{100 * one['agree_with_both_errors']:.1f} %", one["flagged"]]
+        for model, one in record["verdicts"].items()
+    ])  # fmt: skip
+
+
+def recoveries() -> Iterator[str]:
+    """Fixed truths of the size of a trial."""
+    activity, antibody, bounded, shared = (read(TESTED / f"{name}.json") for name in ("activity", "antibody", "bounded", "shared"))  # fmt: skip
+    rows: list[list[Any]] = []
+    for name, record, part in (("sle_activity", activity, activity["model"]), ("als_antibody", antibody, antibody["coverage"]["model"])):  # fmt: skip
+        rows += [[f"`{name}`", f"`{which}`", record["model"]["trials"] if name == "sle_activity" else record["coverage"]["trials"],
+                  f"{one['mean_error']:+.3f} ({one['standard_error']:.3f})", _three(one["coverage"]), record["made"]]
+                 for which, one in part.items() if isinstance(one, dict) and "coverage" in one]  # fmt: skip
+    for name, record in (("als_bounded", bounded), ("als_slope", bounded)):
+        one = record[name]
+        rows.append([f"`{name}`" + (", 25 % of scores at the floor" if name == "als_bounded" else ", the same trials: the wrong model"), "difference over 12 months", record["trials"],
+                     f"{one['bias']:+.3f} ({one['bias_error']:.3f})", _three(one["coverage"]), record["made"]])  # fmt: skip
+    for name, one in shared["results"].items():
+        rows.append([f"`als_shared`, priors {name}", "`drr`", one["trials"], f"{one['bias']:+.4f} ({one['bias_error']:.4f})",
+                     _three({key: hit / one["trials"] for key, hit in one["covered"].items()}), shared["made"]])  # fmt: skip
+    yield "## Known truths"
+    yield "Truths fixed at the size of published trials, not drawn from priors: intervals then need not cover exactly as promised, but nearly so."
+    yield table(["model", "quantity", "trials", "mean error (its SE)", "50/90/95 % intervals cover", "made"], rows)
+    yield "Beside these: [operating characteristics](power.md) of 10,000 simulated trials a cell, [borrowing](historical.md) against drift, [engines](engines.md)."
+
+
+def _three(one: Mapping[str, float]) -> str:
+    return " / ".join(f"{100 * value:.1f}" for value in one.values())
+
+
+def mutations() -> Iterator[str]:
+    """Planted bugs."""
+    record = read(OWN / "mutations.json")
+    kinds = Counter(one["kind"] for one in record["mutations"].values())
+    caught = Counter(one["kind"] for one in record["mutations"].values() if one["caught"])
+    yield "## Would the tests notice?"
+    yield f"Bugs planted one at a time into a copy of the code: {record['caught']} of {record['of']} caught ({record['made']}, `{record['by']}`)."
+    yield table(["kind of bug", "planted", "caught"], [[kind, n, caught[kind]] for kind, n in kinds.items()])
+
+
+def inputs() -> Iterator[str]:
+    """Bad input."""
+    record = read(OWN / "bad_input.json")
+    yield "## Bad input"
+    yield (
+        "Every case of a long table of faults is refused before sampling with column, row, value and remedy, or read as documented (`tests/test_bad_input.py`). Fuzzing spoils files at random; "
+        "each is refused, or read as a parser that shares no line with the package reads it."
+    )
+    yield table(["reader", "inputs", "accepted", "refused", "failures", "kinds of refusal", "seconds", "made"], [
+        [name, f"{one['inputs']:,}", f"{one['accepted']:,}", f"{one['refused']:,}", one["failures"], one["kinds_of_refusal"], one["seconds"], one["made"]]
+        for name, one in record.items()
+    ])  # fmt: skip
+
+
+def faults() -> Iterator[str]:
+    """Machines that fail."""
+    record = read(OWN / "faults.json")
+    yield "## Faults of the machine"
+    yield "Killed while a fit is saved, a full disk, folders that cannot be written, a home that cannot, two processes at one file: `tests/test_faults.py`. What takes longer:"
+    if record is None:
+        yield "**Not run yet**: a thousand fits in one process, four processes on an empty cache (`python -m tests.evidence.faults`)."
+        return
+    cold = record["cold_cache"]
+    yield table(["fits in one process", "by", "memory, first and last third", "more handles", "more threads", "flat"], [
+        [f"{one['fits'][-1]:,}", name, f"{one['memory_mb'][len(one['memory_mb']) // 3]:.0f} MB, {one['grown_mb']:+.1f} MB", one["more_handles"], one["more_threads"], "yes" if one["flat"] else "**no**"]
+        for name, one in record["fits"].items()
+    ])  # fmt: skip
+    yield (f"{cold['processes']} processes at once on an empty cache of compiled code took {min(cold['seconds']):.0f} to {max(cold['seconds']):.0f} s and gave "
+           f"{'the same' if cold['same_draws'] else '**different**'} draws; the next one took {cold['seconds_once_cached']:.0f} s ({record['made']}).")  # fmt: skip
+
+
+def missing() -> Iterator[str]:
+    """What nobody has looked at."""
+    yield "## What this does not cover"
+    yield """- **Whether a model is right for your patients.** Calibration says that the posterior is that of the model and its priors, nothing of the world. `pg.check` asks the data.
+- **Truths far from the priors.** Ranks are uniform on average over the prior; where priors are wide, few sets fall near your truth. The tables of known truths fill in a part.
+- **Faults smaller than what the sets can find** (table above), and faults in clauses that no calibrated design uses: covariates, splines, calendar steps, hazards that follow the own rate, flares, regimens. They have tests of equations, limits and recovery, not thousands of sets.
+- **Borrowing** is calibrated as a prior of an effect only in so far as the model is; its operating characteristics are in [the page on historical controls](historical.md), by simulation at fixed drifts.
+- **Real patients.** Two published pilots, one of them reconstructed; no registry data are in the repository, and PRO-ACT forms are tested with made ones.
+- **Macs, Windows, other processors.** Records were made on Linux, x86-64. NUTS draws differ between processors in the last digits and then altogether; summaries agree within Monte Carlo error. `progression selfcheck` is for that."""
+
+
+def coverage_figure() -> Figure:
+    """Found less promised coverage, in Monte Carlo standard errors."""
+    rows = list(_covered())
+    labels = [f"{model}, {name}: {component}" for model, name, _, component, _ in rows]
+    figure = framed(0.21 * len(rows) + 0.9, "Coverage of intervals of the primary estimand, found less promised", source="SIMULATED data, parameters drawn from the model's priors")  # fmt: skip
+    axes = tidy(figure.subplots(), grid="x")
+    axes.axvspan(-ranks.COVERAGE_ERRORS, ranks.COVERAGE_ERRORS, color=FAINT, linewidth=0)
+    axes.axvline(0, color="#9AA0A6", linewidth=0.8)
+    for k, level in enumerate(ranks.LEVELS):
+        off = [(own[f"{level:g}"] / n - level) / np.sqrt(level * (1 - level) / n) for _, _, n, _, own in rows]
+        colours = [FAILED if abs(one) > ranks.COVERAGE_ERRORS else ARM_COLOURS[k + 1] for one in off]
+        axes.scatter(off, np.arange(len(rows)) + 0.2 * (k - 1), s=16, c=colours, zorder=3)
+        axes.scatter([], [], s=16, color=ARM_COLOURS[k + 1], label=f"{100 * level:g} % intervals")
+    axes.set_yticks(np.arange(len(rows)), [plain(label) for label in labels], size=7)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"Monte Carlo standard errors; grey: within {ranks.COVERAGE_ERRORS}", size=SMALL)
+    axes.legend(frameon=False, fontsize=SMALL, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def reference_figure() -> Figure:
+    """Every number of another program beside ours, in tolerances."""
+    known = read(OWN / "references.json")["references"]
+    figure = framed(
+        0.24 * len(known) + 0.5,
+        "Numbers of other programs: how far ours are from them",
+        source="data of others, and SIMULATED data",
+    )
+    axes = tidy(figure.subplots(), grid="x")
+    axes.axvspan(0, 1, color=FAINT, linewidth=0)
+    for i, one in enumerate(known):
+        units = [row[4] for row in one["rows"]]
+        axes.scatter(
+            units,
+            [i] * len(units),
+            s=16,
+            color=[FAILED if unit > 1 else ARM_COLOURS[1] for unit in units],
+            alpha=0.7,
+            zorder=3,
+        )
+    axes.set_yticks(range(len(known)), [plain(f"{one['reference']} ({one['by']})") for one in known], size=7, color=INK)
+    axes.invert_yaxis()
+    axes.set_xlabel("tolerances; grey: met", size=SMALL)
+    axes.set_title("one dot a quantity", size=MEDIUM, loc="left")
+    axes.set_xlim(left=0)
+    return figure
+
+
+def main() -> int:
+    """Write page and figures."""
+    folder = records.FOLDER
+    if list(_covered()):
+        write_atomically(folder / "coverage.png", figures.png(coverage_figure()))
+    write_atomically(folder / "references.png", figures.png(reference_figure()))
+    write_atomically(PAGE, written().encode())
+    sys.stdout.write(f"{PAGE} written\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
