@@ -21,7 +21,7 @@ from progression.store import write_atomically
 from tests.evidence.calibration import figures, records
 from tests.evidence.calibration.sets import SETS, done
 
-BLOCK = 20  # sets a task: a worker keeps what it has compiled, and none waits long for the last one
+BLOCK = 32  # sets a task, as many as `fit_many` does together: a worker keeps what it has compiled, and none waits long for the last one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,9 @@
 """Log-likelihood of all rows of a data set given its patients' own effects and the population, by NumPy and SciPy alone.
 
 At the truth and at draws of a posterior alike: parameters have a leading dim of draws. It is the quantity by which calibration can see
-that a likelihood is wrong or missing, which no parameter alone can show (Modrak et al. 2023, Bayesian Analysis 18:1).
+that a likelihood is wrong or missing, which no parameter alone can show (Modrak et al. 2023, Bayesian Analysis 18:1). Where an engine
+draws the population only, patients' effects are summed out here: any function of data and parameters may be ranked, so that the grid
+need not be finer than what shall be seen.
 """
 
 from __future__ import annotations
@@ -120,21 +122,60 @@ def _later(values: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(values[:, :1]), values], axis=1)
 
 
-def _crp(rows: Rows, p: Values, own: Values) -> np.ndarray:
-    location = own["level"][:, rows.subject] + _later(p["time_course"])[:, rows.visit]
+def _course(rows: Rows, p: Values) -> np.ndarray:
+    """What visit and treatment add to a patient's level, (draws, rows, then counts)."""
+    course = _later(p["time_course"])[:, rows.visit]
     if "effect" in p:
-        location = location + rows.treated * _later(p["effect"][:, 0])[:, rows.visit]
+        treated = rows.treated.reshape(1, -1, *(1,) * (course.ndim - 2))
+        course = course + treated * _later(p["effect"][:, 0])[:, rows.visit]
+    return course
+
+
+def _crp(rows: Rows, p: Values, own: Values) -> np.ndarray:
+    location = own["level"][:, rows.subject] + _course(rows, p)
     below = rows["crp_mg_dl_censored"].astype(bool)
     return log_normal(rows["crp_mg_dl"], below, location, p["sd_residual"][:, None]).sum(axis=1)
 
 
 def _joints(rows: Rows, p: Values, own: Values) -> np.ndarray:
+    logit, total = own["level"][:, rows.subject] + _course(rows, p), np.zeros(len(p["mean_level"]))
+    for k, name in enumerate(COUNTS):
+        total += beta_binomial(rows[name], 28, special.expit(logit[..., k]), p["overdispersion"][:, k, None]).sum(
+            axis=1
+        )
+    return total
+
+
+_NODES = np.linspace(-5, 5, 51)  # SDs between patients
+SUMMED = ("sle_crp", "sle_joints")
+
+
+def marginal_log_likelihood(of: Simulated, population: Values) -> np.ndarray:
+    """One value a draw, the level of each patient summed out on a grid: for the models in `SUMMED`."""
+    rows, p = Rows(of), population
+    start = np.flatnonzero(np.diff(rows.subject, prepend=-1))
+    log_weight = -0.5 * _NODES**2 - np.log(np.exp(-0.5 * _NODES**2).sum())
+    assert (np.diff(rows.subject) >= 0).all()
+
+    def summed(by_row: np.ndarray) -> np.ndarray:
+        by_patient = np.add.reduceat(by_row, start, axis=2) + log_weight[:, None]
+        return np.asarray(special.logsumexp(by_patient, axis=1).sum(axis=1))
+
+    course = _course(rows, p)
+    if of.model == "sle_crp":
+        level = p["mean_level"][:, None] + p["sd_patient"][:, None] * _NODES
+        below = rows["crp_mg_dl_censored"].astype(bool)
+        return summed(log_normal(rows["crp_mg_dl"], below, level[..., None] + course[:, None], p["sd_residual"][:, None, None]))  # fmt: skip
     total = np.zeros(len(p["mean_level"]))
     for k, name in enumerate(COUNTS):
-        logit = own["level"][:, rows.subject, k] + _later(p["time_course"])[:, rows.visit, k]
-        if "effect" in p:
-            logit = logit + rows.treated * _later(p["effect"][:, 0])[:, rows.visit, k]
-        total += beta_binomial(rows[name], 28, special.expit(logit), p["overdispersion"][:, k, None]).sum(axis=1)
+        # Rows that are alike in visit, arm and count have one density.
+        kind, place = np.unique(np.stack([rows.visit, rows.treated, rows[name]]), axis=1, return_inverse=True)
+        first = np.array([np.flatnonzero(place == i)[0] for i in range(kind.shape[1])])
+        level = p["mean_level"][:, k, None] + p["sd_patient"][:, k, None] * _NODES
+        logit = level[..., None] + course[:, None, first, k]
+        total += summed(
+            beta_binomial(kind[2], 28, special.expit(logit), p["overdispersion"][:, k, None, None])[..., place]
+        )
     return total
 
 

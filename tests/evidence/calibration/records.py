@@ -14,7 +14,7 @@ import progression as pg
 from progression.store import write_atomically
 from tests.evidence import sources
 from tests.evidence.calibration import ranks
-from tests.evidence.calibration.sets import HOW, SETS
+from tests.evidence.calibration.sets import HOW, SETS, at_once
 from tests.evidence.calibration.truths import DESIGNS, SEED, simulated
 
 FOLDER = Path(__file__).parents[3] / "docs" / "evidence"
@@ -34,7 +34,12 @@ def code(model: str) -> dict[str, str]:
     engines = sorted({engine for _, engine in SETS[model]})
     return {
         "program": sources.code_hash([*sources.page(model), *shared, *flares]),
-        **{f"engine {name}": sources.code_hash(sources.engine(name)) for name in engines},
+        **{
+            f"engine {name}": sources.code_hash(
+                {*sources.engine(name), *(sources.engine("batches") if at_once(model, name) else ())}
+            )
+            for name in engines
+        },
         **{f"first {regime} set": simulated(model, regime, 0).fingerprint() for regime in DESIGNS[model]},
     }
 
@@ -78,14 +83,17 @@ _FAULTS = {
 
 def diagnostics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the engines said of themselves: a calibrated sampler may still diverge."""
-    by_nuts = [one for one in found if one["engine"] == "nuts"]
+    by_nuts = [one for one in found if "divergences" in one]
     own = [one for one in found if one["engine"] == "marginal"]
     made: dict[str, Any] = {
         "with_problems": sum(bool(one["problems"]) for one in found),
         "fell_back_to_nuts": sum(bool(one["fell_back"]) for one in found), "run_longer": sum(one["longer"] for one in found),
-        "r_hat_99_percentile": _of(found, "r_hat", 99), "ess_1_percentile": _of(found, "ess", 1), "fewest_ess": _of(found, "ess", 0),
-        "fewer_draws_than_ranks": sum(one["ess"] < ranks.DRAWS for one in found), "median_seconds": _of(found, "seconds", 50), "seconds": round(sum(one["seconds"] for one in found)),
+        "median_seconds": _of(found, "seconds", 50), "seconds": round(sum(one["seconds"] for one in found)),
     }  # fmt: skip
+    chains = [one for one in found if "ess" in one]
+    if chains:
+        made |= {"r_hat_99_percentile": _of(chains, "r_hat", 99), "ess_1_percentile": _of(chains, "ess", 1), "fewest_ess": _of(chains, "ess", 0),
+                 "fewer_draws_than_ranks": sum(one["ess"] < ranks.DRAWS for one in chains)}  # fmt: skip
     if by_nuts:
         made["with_divergences"] = sum(one["divergences"] > 0 for one in by_nuts)
     if own:

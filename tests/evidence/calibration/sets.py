@@ -6,6 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import xarray as xr
 import progression as pg
 from progression.store import write_atomically
 from tests.evidence.calibration import ranks
-from tests.evidence.calibration.likelihoods import log_likelihood
+from tests.evidence.calibration.likelihoods import SUMMED, log_likelihood, marginal_log_likelihood
 from tests.evidence.calibration.truths import Simulated, simulated
 
 # Data sets of each model by regime and engine, by what a fit costs.
@@ -35,6 +36,8 @@ HOW: Mapping[str, dict[str, Any]] = {
 }
 LONGER = 4  # times as many draws, once, where a NUTS run has fewer effective draws than are ranked among
 SUBJECTS = 3
+MANY_DRAWS = 1000
+_PARAMETER = "parameter_"
 EXACT_PRIOR = "the fit used other priors than the truths were drawn from"
 
 
@@ -72,6 +75,70 @@ def one(model: str, regime: str, engine: str, index: int) -> dict[str, Any]:
     below = {label: round(float(np.mean(draws < truth)), 5)
              for label, draws, truth in _scalars(str(primary), estimands[primary], of.asked[str(primary)])}  # fmt: skip
     return {"ranks": ranked, "below": below, "seconds": round(seconds, 2), "longer": longer, **_merit(fit, engine)}
+
+
+def several(model: str, regime: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+    """The same of many sets at once, as `fit_many` fits them: population parameters, estimands, and the likelihood with effects summed out.
+
+    Parameters are asked for as if they were estimands, so that nothing but the public road is walked.
+    """
+    sets, start = [simulated(model, regime, k) for k in indices], time.perf_counter()
+    names = list(sets[0].population)
+    shelf = pg.models()[model]
+    asking = replace(shelf, estimands=(*shelf.estimands, *map(_as_estimand, names)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = pg.fit_many(asking, [of.cohort() for of in sets], options=sets[0].options, draws=MANY_DRAWS, random_seed=indices[0],
+                           progressbar=False)  # fmt: skip
+    seconds = (time.perf_counter() - start) / len(sets)
+    asked = [name for name in fits.draws if not str(name).startswith(_PARAMETER)]
+    assert set(asked) == set(sets[0].asked)
+    primary, made = str(next(iter(fits.draws))), []
+    for place, (k, of) in enumerate(zip(indices, sets, strict=True)):
+        rng = np.random.default_rng([31, k])
+        drawn = {
+            str(name): one.isel(data_set=place).transpose("draw", ...).to_numpy() for name, one in fits.draws.items()
+        }
+        population = {name: drawn[_PARAMETER + name].reshape(-1, *of.population[name].shape) for name in names}
+        estimands = {name: drawn[name].reshape(-1, *np.shape(of.asked[name])) for name in map(str, asked)}
+        chosen = rng.permutation(MANY_DRAWS)[: ranks.DRAWS]
+        thinned = {name: one[chosen] for name, one in population.items()}
+        pairs = [*_arrays(population, of.population, chosen), *_arrays(estimands, of.asked, chosen),
+                 ("log-likelihood", marginal_log_likelihood(of, thinned),
+                  float(marginal_log_likelihood(of, {name: one[None] for name, one in of.population.items()})[0]))]  # fmt: skip
+        row = fits.diagnostics.iloc[place]
+        merit = {
+            "engine": row["engine"],
+            "fell_back": row["fell_back"],
+            "problems": [row["problem"]] if row["problem"] else [],
+        }
+        if row["engine"] == "marginal":
+            merit |= {"pareto_k": round(float(row["pareto_k"]), 3), "quadrature_error": float(row["quadrature_error"])}
+        below = {label: round(float(np.mean(draws < truth)), 5)
+                 for label, draws, truth in _arrays({primary: estimands[primary]}, of.asked, slice(None))}  # fmt: skip
+        made.append({"ranks": {label: ranks.rank(draws, truth, rng) for label, draws, truth in pairs}, "below": below,
+                     "seconds": round(seconds, 2), "longer": False, **merit})  # fmt: skip
+    return made
+
+
+def _as_estimand(name: str) -> pg.Estimand:
+    """A population parameter, all its entries along one dim."""
+    dim = f"entry_of_{name}"
+
+    def compute(posterior: xr.Dataset, facts: Any) -> xr.DataArray:
+        own = [d for d in posterior[name].dims if d not in ("chain", "draw", "data_set")]
+        return posterior[name].stack({dim: own}, create_index=False) if own else posterior[name].expand_dims({dim: 1})
+
+    return pg.Estimand(_PARAMETER + name, compute, label=name, unit="", scale="direct", reference="none", null=None, benefit=None,
+                       population="conditional", over=(dim,))  # fmt: skip
+
+
+def _arrays(drawn: Mapping[str, np.ndarray], truths: Mapping[str, np.ndarray], chosen: Any) -> Iterator[tuple[str, np.ndarray, float]]:  # fmt: skip
+    """Each scalar of quantities by name and position, at some of the draws."""
+    for name, draws in drawn.items():
+        for place in np.ndindex(np.shape(truths[name])):
+            label = f"{name}[{', '.join(map(str, place))}]" if place else name
+            yield label, draws[(chosen, *place)], float(np.asarray(truths[name])[place])
 
 
 def quantities(of: Simulated, posterior: xr.Dataset, estimands: xr.Dataset) -> Iterator[tuple[str, np.ndarray, float]]:
@@ -126,12 +193,21 @@ def _merit(fit: pg.Fit, engine: str) -> dict[str, Any]:
 
 
 def done(jobs: Sequence[tuple[str, str, str, int]], folder: Path) -> list[dict[str, Any]]:
-    """Sets one after another; those that a file holds are read."""
-    found = []
-    for model, regime, engine, index in jobs:
-        path = folder / f"{model}-{regime}-{engine}" / f"{index:04d}.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps(one(model, regime, engine, index)).encode())
-        found.append(json.loads(path.read_text(encoding="utf-8")))
-    return found
+    """Sets of one model, regime and engine; those that a file holds are read."""
+    model, regime, engine, _ = jobs[0]
+    own = folder / f"{model}-{regime}-{engine}"
+    own.mkdir(parents=True, exist_ok=True)
+    paths = {index: own / f"{index:04d}.json" for *_, index in jobs}
+    lacking = [index for index, path in paths.items() if not path.exists()]
+    if lacking and at_once(model, engine):  # all of them: draws depend on the place in a group
+        for index, made in zip(paths, several(model, regime, list(paths)), strict=True):
+            write_atomically(paths[index], json.dumps(made).encode())
+    else:
+        for index in lacking:
+            write_atomically(paths[index], json.dumps(one(model, regime, engine, index)).encode())
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths.values()]
+
+
+def at_once(model: str, engine: str) -> bool:
+    """Whether sets go through `fit_many`: integrals that take `fit` seconds, and a tenth of one where they are compiled."""
+    return engine == "marginal" and model in SUMMED
