@@ -3,7 +3,7 @@
 #   make test PYTEST_ARGS="-k cohort"         hand other options to pytest than those below
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs bench evidence clean
+.PHONY: help setup demo test test-slow lint docs bench evidence clean
 
 SETUP := sh scripts/setup-env.sh
 BIN := .venv/bin
@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 export MPLBACKEND ?= Agg
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## make .venv with everything a developer needs
 	@$(SETUP) dev test lint docs
@@ -23,9 +23,13 @@ demo:  ## run the whole road on the published cohorts and write a report
 	@$(BIN)/progression demo --out report
 	@echo "The report is in $(CURDIR)/report"
 
-test:  ## run the tests, all but the long evidence runs
+test:  ## run the quick tests: ten minutes on two cores, setting up included
 	@$(SETUP) test
-	$(BIN)/python -m pytest -q -m "not evidence" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not evidence" $(PYTEST_ARGS)
+
+test-slow:  ## run the slow ones, of which most fit models: half an hour or more on two cores
+	@$(SETUP) test
+	$(BIN)/python -m pytest -q -m "slow and not evidence" $(PYTEST_ARGS)
 
 lint:  ## check style and types
 	@$(SETUP) test lint

@@ -55,6 +55,7 @@ def test_counts_above_the_joints_assessed_are_refused_in_simulated_cohorts_too(n
     encode(pg.models()[name], unbounded, options={"joints": 66})
 
 
+@pytest.mark.slow
 def test_ratios_of_crp_speak_of_crp_alone(lupus, fake_fit):
     fit = fake_fit("sle_activity", lupus, outcomes=["c3_mg_dl"])
     found = pg.contrast(fit)

@@ -89,6 +89,7 @@ def test_the_propensity_solves_its_score_equations() -> None:
     assert np.abs(scaled.mul(residual, axis=0).sum()).max() < 1e-3 and abs(residual.sum()) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_power_prior_takes_the_weights() -> None:
     cohort = confounded(90)
     weights = pg.propensity_weights(cohort, FACTS).by_subject

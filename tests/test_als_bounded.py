@@ -105,6 +105,7 @@ def test_each_patients_likelihood_is_the_integral_over_level_and_slope(truth):
             assert row[i] == pytest.approx(own_integral(own, treated[i], covariate, p), abs=2e-5)
 
 
+@pytest.mark.slow
 def test_engines_agree(real_fit):
     """Both engines on one trial with a quarter of its scores at the floor, within four Monte Carlo errors."""
     trial = simulated(SEVERE, 12, seed=3, months=(0, 4, 8, 12), slope_effect={"treated": 0.1})
@@ -243,6 +244,7 @@ def test_the_way_out_of_the_refusal_works():
     assert (encode(pg.models()["als_bounded"], again).arrays["score_upper"][1] == 48).all()
 
 
+@pytest.mark.slow
 def test_all_faults_at_once_and_in_many_data_sets():
     with pytest.raises(pg.CohortError) as caught:
         pg.fit("als_bounded", rows([40, 38.5, 50, -2]), progressbar=False)

@@ -62,6 +62,7 @@ def test_each_answer_has_the_probability_of_its_step():
         )
 
 
+@pytest.mark.slow
 def test_effects_are_averages_over_level_and_slope():
     implied = pg.prior_check("als_items", cohort(table(3)), draws=3, random_seed=5).fit
     facts = Facts(implied.cohort, implied.idata["constant_data"].to_dataset(), implied.options)
@@ -82,6 +83,7 @@ def test_effects_are_averages_over_level_and_slope():
         assert float(of["change"].sel(arm="treated")) == pytest.approx(treated - start, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_priors_imply_plausible_slopes():
     implied = pg.prior_check("als_items", cohort(table(10)), draws=1000, random_seed=1)
     slope = pg.contrast(implied.fit, "slope", month=6).draws["slope"].sel(arm="control")

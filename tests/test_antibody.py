@@ -150,6 +150,7 @@ def test_onset_between_two_tests(lower, upper):
     assert lower <= found.min() and found.max() <= upper
 
 
+@pytest.mark.slow
 def test_log_probability_of_intervals():
     rows = [(0.0, 0.0, 0), (2.0, 0.0, 0), (12.0, 0.0, 0), (0.0, 1.0, 1), (2.0, 6.0, 1), (9.0, 9.03, 1), (40.0, 41.0, 1)]
     lower, upper, seen = np.array(rows).T

@@ -46,6 +46,7 @@ def cohort() -> pg.Cohort:
     return trial()
 
 
+@pytest.mark.slow
 def test_a_small_scale_pools_and_a_large_one_separates() -> None:
     cohort = trial(drift=0.9)
     pooled, separate = effect(cohort, pg.Pooled()), effect(cohort, pg.Separate())
@@ -58,6 +59,7 @@ def test_a_small_scale_pools_and_a_large_one_separates() -> None:
     assert sorted([pooled[0], between[0], separate[0]])[1] == between[0] and pooled[1] < between[1] < separate[1]
 
 
+@pytest.mark.slow
 def test_separate_is_leaving_the_slopes_of_the_source_out(cohort: pg.Cohort) -> None:
     """Only SDs are shared: with those well known, the answer is that of the concurrent arms alone."""
     large = trial(n=60, historical=60)
@@ -66,6 +68,7 @@ def test_separate_is_leaving_the_slopes_of_the_source_out(cohort: pg.Cohort) -> 
     assert own[0] == pytest.approx(without[0], abs=0.25 * without[1]) and own[1] == pytest.approx(without[1], rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_robust_prior_lets_conflicting_controls_go() -> None:
     alike, apart = trial(drift=0.0, seed=3), trial(drift=1.5, seed=3)
     wide = pg.RobustMAP(0.1, weight=0.2, wide=2.0)
@@ -102,6 +105,7 @@ def test_of_a_single_arm_the_drift_is_its_prior() -> None:
     assert not any("pooled" in text for text in draws.assumptions())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.25, 0.8])
 def test_of_a_single_arm_the_priors_split_what_is_known(scale: float) -> None:
     """Concurrent slope Normal(-1, 1), drift and effect Normal(0, 0.5): three normals of which two sums are measured."""
@@ -152,6 +156,7 @@ def test_both_engines_say_the_same(cohort: pg.Cohort) -> None:
         assert ours == pytest.approx(nuts, abs=0.1 * nuts[1])
 
 
+@pytest.mark.slow
 def test_many_fits_borrow_as_one_does() -> None:
     sets = [trial(seed=seed) for seed in (1, 2)]
     many = pg.fit_many("als_slope", sets, borrowing=pg.Commensurate(0.2), random_seed=1, progressbar=False)
@@ -161,6 +166,7 @@ def test_many_fits_borrow_as_one_does() -> None:
         assert float(own.mean()) == pytest.approx(mean, abs=0.1 * sd)
 
 
+@pytest.mark.slow
 def test_the_file_keeps_how_was_borrowed(cohort: pg.Cohort, tmp_path: Path) -> None:
     fit = pg.fit("als_slope", cohort, borrowing=pg.RobustMAP(0.2), random_seed=1)
     again = pg.load(fit.save(tmp_path / "fit.nc"))
@@ -252,6 +258,7 @@ def test_a_prior_that_a_drift_cannot_share_is_refused() -> None:
         pg.fit("als_shared", trial(), priors="healey", borrowing=pg.Commensurate(0.2), random_seed=1)
 
 
+@pytest.mark.slow
 def test_tables_and_checks_of_an_arm_without_patients() -> None:
     fit = pg.fit("als_slope", trial(single=True), borrowing=pg.Commensurate(0.2), random_seed=1)
     assert isinstance(fit.cohort.table(), pd.DataFrame) and "concurrent control" in repr(fit.cohort)

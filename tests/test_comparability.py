@@ -100,6 +100,7 @@ def test_historical_controls_become_the_control_arm() -> None:
     assert any("historical" in text for text in contrast.assumptions())
 
 
+@pytest.mark.slow
 def test_the_controls_of_a_trial_stay_its_controls() -> None:
     """Taken apart and brought together again it is the same trial, and borrows alike."""
     whole = trial(n=15, historical=30)

@@ -78,6 +78,7 @@ def replicated(rng, cohort, n=400):
     return xr.Dataset({"score": (("sample", "score_row"), 38 + 1.77 * rng.normal(size=(n, cohort.n_visits)))})
 
 
+@pytest.mark.slow
 def test_tail_probabilities_are_uniform_for_straight_lines():
     rng = np.random.default_rng(3)
     p = []

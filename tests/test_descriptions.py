@@ -141,6 +141,7 @@ def test_functions_that_call_each_other_end():
     assert described(here)["me"] == "the same again"
 
 
+@pytest.mark.slow
 def test_the_same_in_another_process():
     """Where texts hash otherwise, so that sets have another order."""
     text = "def f(x):\n    return x in {'a', 'b', 'c', 'd', 'e'}"

@@ -57,6 +57,7 @@ def test_summary_contrast_and_rule(fit):
     assert "slope" in repr(contrast.summary()) and "PROBLEM" not in repr(contrast)
 
 
+@pytest.mark.slow
 def test_prediction_and_checks(fit):
     seen = fit.predict([0, 6], draws=100)
     assert seen["score"].sizes == {"sample": 100, "subject": 48, "month": 2}
@@ -114,6 +115,7 @@ def test_any_number_of_draws_and_chains(draws, chains, als):
         assert any("one chain only" in problem for problem in made.problems)
 
 
+@pytest.mark.slow
 def test_priors_options_and_outcomes_reach_the_engine(als):
     narrow = pg.fit(
         "als_slope", als, engine="marginal", priors={"slope_effect": pg.Prior("Normal", mu=0, sigma=0.01)}, **QUICK

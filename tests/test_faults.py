@@ -168,6 +168,7 @@ print(os.environ["PYTENSOR_FLAGS"].rpartition("base_compiledir=")[2])
 """
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written(tmp_path):
     """PyTensor alone would not even be imported: a folder for the session is made, said once, and removed."""
     (tmp_path / "file").write_text("no home")

@@ -91,6 +91,7 @@ def test_an_altered_value(fit, tmp_path):
             pg.load(altered)
 
 
+@pytest.mark.slow
 def test_altered_bytes_are_found_or_harmless(fit, tmp_path):
     raw = fit.save(tmp_path / "run.nc").read_bytes()
     rng, found = np.random.default_rng(0), 0

@@ -168,6 +168,7 @@ def test_estimands_against_brute_force():
     np.testing.assert_allclose(same, 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_predictions_and_responses_of_new_patients_are_those_of_simulated_ones(fake_fit):
     """Parameters known: share that has flared by the end, and composite response, against counting patients of an independent simulator."""
     n, effect = 20_000, [-0.5, -0.8]
@@ -223,6 +224,7 @@ TRIAL = pg.Design(
 KNOWN = {**TRUTH, "effect": [-0.5, -0.8]}
 
 
+@pytest.mark.slow
 def test_simulated_trials_lose_those_who_flare():
     trials = pg.simulate(TRIAL, "sle_activity", truth=KNOWN | HAZARD, options=SHARED, n=200, random_seed=3)
     flared = trials.events["flare"] > 0
@@ -246,6 +248,7 @@ def test_simulated_trials_lose_those_who_flare():
     assert (early.subjects["event_month"].dropna() <= 1.5).all()
 
 
+@pytest.mark.slow
 def test_a_trial_without_flares_is_the_same_as_before():
     plain = pg.simulate(TRIAL, "sle_activity", truth=KNOWN, n=3, random_seed=3)
     assert plain.events == {} and list(plain.values) == NAMES

@@ -11,6 +11,7 @@ from tests.fuzz import oracle, readers
 from tests.fuzz.inputs import PEOPLE, VISITS, Input
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reader", "size"), [("csv", 60), ("proact", 12)])
 def test_a_reader_makes_what_the_file_says_or_refuses_it(reader: str, size: int) -> None:
     counts = readers.Counts()

@@ -96,6 +96,7 @@ def by_sum(encoded, at, onset, weight):
 TRUTH = {"mean_level": 38.0, "sd_level": 3.0, "mean_slope": -0.5, "sd_slope": 0.3, "bend": -1.5, "sd_residual": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "copies", "within"), [(between_visits, 8, 1e-6), (at_a_rate, 16, 0.1), (at_a_rate, 64, 0.00625)]
 )

@@ -51,6 +51,7 @@ def test_meets_them_with_a_narrower_prior_of_the_spread() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["binomial", "counts", "normal"])
 def test_integrals_are_those_of_an_independent_program(kind: Any) -> None:
     """Every integral by Simpson's rule on plain grids: no quadrature around modes, no change of variables."""
@@ -125,6 +126,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", MIXTURES, ids=lambda one: one.family)
 def test_a_mixture_is_what_it_says(one: Mixture) -> None:
     x = GRIDS[one.family]

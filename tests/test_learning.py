@@ -57,6 +57,7 @@ def test_prior_of_the_population_is_that_of_the_priors(als, fake_fit):
     assert again.equals(found.isel(draw=slice(20)))
 
 
+@pytest.mark.slow
 def test_any_model_can_be_asked(als_trial):
     how = {"random_seed": 1, "progressbar": False}
     found = pg.contrast(pg.fit("als_slope", als_trial, **how), "slope_difference")

@@ -162,6 +162,7 @@ def test_log_likelihood_of_joint_counts(joints_fit):
     np.testing.assert_allclose(found["joints"], rows, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_after_a_fit_that_went_to_nuts(als_trial, monkeypatch):
     """What the engine read from the data it gave up on does not come back."""
     from progression.engines import marginal
@@ -173,6 +174,7 @@ def test_after_a_fit_that_went_to_nuts(als_trial, monkeypatch):
     assert np.isfinite(pg.loo(fit, draws=40)["elpd"]).all()
 
 
+@pytest.mark.slow
 def test_effects_found_apart_on_other_patients_are_not_taken_for_apart(als):
     """A program prepared where every visit is at time 0 cannot see that level and slope meet."""
     from progression.encoding import encode

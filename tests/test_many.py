@@ -180,6 +180,7 @@ def test_a_data_set_without_values_has_the_prior(empty, design, values):
         assert abs(float(fits.draws["slope_difference"].sel(data_set=empty).std()) / prior - 1) < 0.15
 
 
+@pytest.mark.slow
 def test_a_program_is_prepared_once_for_data_sets_that_come_in_turn(values, design):
     """Priors of a drift are made anew for each call; what was prepared for those of the same content is found again."""
     subjects = design.subjects.index[design.subjects["arm"] == design.arms[0]][:4]
@@ -198,6 +199,7 @@ def test_a_program_is_prepared_once_for_data_sets_that_come_in_turn(values, desi
     assert counts == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_worker_lets_go_of_what_earlier_jobs_prepared(values, design, monkeypatch):
     data = pg.Replicates(design, {"alsfrsr": values[:2]})
     alone = pg.fit_many("als_slope", data, draws=100, **ALS).draws

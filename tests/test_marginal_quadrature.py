@@ -153,6 +153,7 @@ def explored(case):
     return made, mode, mode.at + z @ mode.root[0].T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_each_subject_has_the_likelihood_that_a_fine_grid_gives(case):
     made, mode, beside = explored(case)
@@ -309,6 +310,7 @@ def own_rows(cohort):
     ]
 
 
+@pytest.mark.slow
 def test_two_effects_of_a_poisson_line_that_depend_on_each_other():
     made = place(poisson_line, counts())
     assert made.inner.groups == [[0, 1]]
@@ -333,6 +335,7 @@ def test_two_effects_of_a_poisson_line_that_depend_on_each_other():
         np.testing.assert_allclose(beside, made.inner.by_subject(point[None] + 0.2, order=15), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_positive_effects_have_the_negative_binomial_that_follows():
     """Gamma effects are integrated on the logarithmic scale; the integral is known."""
     made = place(gamma_poisson, counts())
@@ -401,6 +404,7 @@ def test_effects_are_drawn_from_their_conditional():
         np.testing.assert_allclose(found, below, atol=0.02)
 
 
+@pytest.mark.slow
 def test_groups_of_effects_are_found():
     assert joints().inner.groups == [[0], [1]]
     assert crp().inner.groups == [[0]]
@@ -494,6 +498,7 @@ def poisson_by_arm(data, prior):
     pm.Poisson("y", pm.math.exp(u[data.y.subject]), observed=data.y.value, dims="y_row")
 
 
+@pytest.mark.slow
 def test_a_program_compiled_late_reads_the_data_it_is_given():
     """The code for many data sets is compiled when it is first wanted, with the data of another cohort in the program."""
     made, few = place(poisson_by_arm, counts()), counts(5, 6)

@@ -74,6 +74,7 @@ def sampled(code):
     return np.column_stack([trace.posterior[name].to_numpy().reshape(60, -1) for name in ("mu", "sd")])
 
 
+@pytest.mark.slow
 def test_from_the_disk_the_same_results_without_compiling(kept, monkeypatch):
     again, path, fresh = kept
     assert path.is_file()
@@ -107,6 +108,7 @@ def _damaged(whole, damage):
     return made.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "altered", "empty", "no plan", "unknown function"])
 def test_a_torn_file_is_not_used(damage, kept, monkeypatch):
     again, path, _ = kept

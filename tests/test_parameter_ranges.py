@@ -26,6 +26,7 @@ def made():
     return encoded, prepared.prepare(gamma, encoded, gamma.with_priors(None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_density_is_zero_out_of_range(compiled, made):
     encoded, ready = made

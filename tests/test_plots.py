@@ -93,6 +93,7 @@ def every_figure(fit):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error:constrained_layout")
 def test_every_figure_of_two_arms_says_where_its_data_come_from_and_what_is_wrong(als):
     before = dict(mpl.rcParams)
@@ -104,6 +105,7 @@ def test_every_figure_of_two_arms_says_where_its_data_come_from_and_what_is_wron
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error:constrained_layout")
 def test_every_figure_of_an_observed_single_arm_with_censored_values_can_be_drawn(sle):
     for name, figure in every_figure(sle).items():

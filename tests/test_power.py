@@ -137,6 +137,7 @@ def test_it_says_what_it_is(oc):
     assert "slope_effect 0.4: power of P(slope_difference > 0) > 0.95" in text
 
 
+@pytest.mark.slow
 def test_the_limit_of_a_rule_is_no_effect():
     """A ratio of 0.9 tested against 0.9 is a type I error, whichever way 0.9 comes back from the slope that it was turned into."""
     rule = pg.Rule("slope_ratio", "<", 0.9, probability=0.9)
@@ -164,6 +165,7 @@ def looked():
     return pg.power(LOOKS, "als_slope", RULE, base=TRUTH, truths=[{"slope_effect": 0.25}], n_trials=64, **QUIET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", [0, 1, 2])
 def test_a_look_knows_only_what_was_known(looked, look):
     """The same trials cut at the date by hand: rows of later dates struck out, then fitted."""
@@ -234,6 +236,7 @@ def test_information_instead_of_a_month():
     assert (np.abs(seen - 0.5 * 2 * N * len(MONTHS)) <= 1).all() and np.ptp(month) > 0
 
 
+@pytest.mark.slow
 def test_designs_side_by_side(oc):
     """Two designs in one run, of different numbers of looks: each is what it is by itself."""
     both = pg.power(

@@ -70,6 +70,7 @@ def drawn(figure):
     return texts(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("draw", [plots.power, plots.estimates, plots.stopping])
 def test_every_figure_says_what_was_simulated(oc, believed, draw):
@@ -128,6 +129,7 @@ def test_stopping_adds_up_to_what_the_table_says(oc, rule):
         assert next(label.get_text().split("\n")[:2] for label in axes.get_xticklabels()) == ["look 1", "month 8.0"]
 
 
+@pytest.mark.slow
 def test_flagged_trials_are_named_in_figure_and_report(oc, tmp_path):
     clean = replace(oc, records=replace(oc.records, table=oc.records.table.assign(problem=False)))
     table = clean.records.table.copy()
@@ -172,6 +174,7 @@ def test_a_label_without_wording_is_the_bare_name(oc):
     assert asked(replace(oc, wording={}), RULE).axis() == "slope_difference"
 
 
+@pytest.mark.slow
 def test_the_report_is_whole_and_escaped(oc, believed, tmp_path):
     page = pg.report([oc, believed], tmp_path / "r.html").read_text()
     assert "<script" not in page and "<i>new" not in page and "<b>pilot" not in page and html.escape("<b>pilot") in page
@@ -188,6 +191,7 @@ def test_the_report_is_whole_and_escaped(oc, believed, tmp_path):
     assert said in page
 
 
+@pytest.mark.slow
 def test_the_report_of_unknown_truths_gives_no_bias(oc, tmp_path):
     page = pg.report(unknown(oc), tmp_path / "r.html").read_text()
     table = page[page.index('id="trials-1-estimates"') : page.index('id="trials-1-trial"')]
@@ -275,6 +279,7 @@ def test_a_file_without_a_design_table_is_a_design_too(tmp_path):
     assert dict(pg.Design.from_toml(path).arms) == {"a": 4, "b": 4}
 
 
+@pytest.mark.slow
 def test_the_command_runs_resumes_and_grows(small, tmp_path):
     out = tmp_path / "runs" / "one"
     first = CliRunner().invoke(app, ["power", str(small), "--out", str(out)])
@@ -305,6 +310,7 @@ def test_assurance_runs_from_the_same_file(small, tmp_path):
     assert "pilot" in CliRunner().invoke(app, ["assurance", str(small)]).output
 
 
+@pytest.mark.slow
 def test_assurance_from_a_saved_pilot(small, tmp_path):
     pilot = pg.simulate(
         pg.Design.from_toml(small), "als_slope", truth={**BASE, "slope_effect": 0.4}, n=1, random_seed=2
@@ -333,6 +339,7 @@ def test_assurance_from_a_saved_pilot(small, tmp_path):
         read_assurance(small)
 
 
+@pytest.mark.slow
 def test_the_example_is_a_trial_of_the_platform(tmp_path):
     done = CliRunner().invoke(app, ["power", str(EXAMPLE), "--trials", "2", "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output

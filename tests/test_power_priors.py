@@ -71,6 +71,7 @@ def draws_of(model: str, cohort: pg.Cohort, weight: float | None, **how: Any) ->
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "make"), [
     ("als_slope", trial), ("als_shared", with_deaths),
 ])  # fmt: skip
@@ -87,6 +88,7 @@ def test_a_weight_of_two_is_the_patient_twice(model: str, make: Any) -> None:
     assert max(abs(once[name][0] - twice[name][0]) / twice[name][1] for name in twice) > 0.2
 
 
+@pytest.mark.slow
 def test_a_weight_of_two_is_the_patient_twice_where_effects_are_integrated_numerically() -> None:
     cohort, chosen = bounded(), pg.models()["als_bounded"]
     x = np.random.default_rng(2).normal(0, 0.2, (4, 40))
@@ -178,6 +180,7 @@ def test_its_ends_are_pooling_and_leaving_out() -> None:
     assert sorted([one[0], half[0], none[0]])[1] == half[0] and pooled[1] < half[1] < without[1]
 
 
+@pytest.mark.slow
 def test_many_fits_count_patients_in_part_as_one_fit_does() -> None:
     sets = [trial(seed=seed) for seed in (1, 2)]
     many = pg.fit_many("als_slope", sets, borrowing=pg.PowerPrior(0.3), random_seed=1, progressbar=False)
@@ -188,6 +191,7 @@ def test_many_fits_count_patients_in_part_as_one_fit_does() -> None:
         assert float(own.mean()) == pytest.approx(mean, abs=0.1 * sd) and float(own.std()) == pytest.approx(sd, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_constant_of_nothing_is_one_and_grows_as_its_derivative_says() -> None:
     """log C(0) = 0; d log C / d a0 is the mean log likelihood of the historical patients under that power."""
     cohort = trial(n=6, historical=12)
@@ -209,6 +213,7 @@ def test_the_constant_of_nothing_is_one_and_grows_as_its_derivative_says() -> No
     assert slope == pytest.approx(by_draw.mean(), abs=4 * by_draw.std() / np.sqrt(len(by_draw)) + 4 * logs[1][1] / 0.05)
 
 
+@pytest.mark.slow
 def test_a_power_that_is_learned_trusts_what_agrees() -> None:
     prior = pg.PowerPrior(pg.Prior("Beta", alpha=1, beta=1))
     powers = {}
@@ -219,6 +224,7 @@ def test_a_power_that_is_learned_trusts_what_agrees() -> None:
     assert powers[0.0] > 0.5 > 0.15 > powers[1.5]
 
 
+@pytest.mark.slow
 def test_a_weight_of_nothing_leaves_a_patient_out_where_the_power_is_learned() -> None:
     cohort, prior = trial(n=8, historical=20, drift=0.6), pg.Prior("Beta", alpha=2, beta=2)
     subjects, visits = cohort.subjects, cohort.visits.rename(columns={"month": "time"})

@@ -113,6 +113,7 @@ def test_unknown_words():
     assert "has no option of that name" in refused(options={"basline": "common"})[0]
 
 
+@pytest.mark.slow
 def test_looks_are_judged_by_the_model_that_analyses():
     """Trials of another model, which has no such estimand, are looked at all the same."""
     looks = [Look(3, futility=pg.Rule("drr", ">", 1, probability=0.999999))]

@@ -58,12 +58,14 @@ def copied(folder, tmp_path):
     return shutil.copytree(folder, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cores", "chunk"), [(2, 8), (4, 6)])
 def test_workers(undisturbed, cores, chunk):
     """They finish in any order, and each prepares its programs anew; nor does it matter in what pieces."""
     same(go(cores=cores, chunk=chunk), undisturbed)
 
 
+@pytest.mark.slow
 def test_grown_from_a_folder(undisturbed, copied):
     grown = go(path=copied)
     assert grown.records.resumed == 16  # ten were asked for, two whole chunks done
@@ -135,6 +137,7 @@ def levels(shift=0.0):
     return my_levels
 
 
+@pytest.mark.slow
 def test_a_model_that_was_registered_here_reaches_every_worker(own_registry, tmp_path):
     """Workers know the shelves only: its name says nothing to them, and content, not name, is what the run is of."""
     pg.register(levels())

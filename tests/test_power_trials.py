@@ -27,6 +27,7 @@ def near(row, z=4.0):
 # ---- arms ----
 
 
+@pytest.mark.slow
 def test_each_dose_by_its_own_rule():
     design = pg.Design(arms={"control": 25, "low": 25, "high": 25}, visits_months=MONTHS)
     rules = [pg.Rule("slope_difference", ">", 0, probability=0.95, arm=arm) for arm in ("low", "high")]
@@ -51,6 +52,7 @@ def test_each_dose_by_its_own_rule():
 # ---- historical controls ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way", [pg.RobustMAP(scale=0.1), pg.Commensurate(scale=0.1)], ids=["robust MAP", "commensurate"]
 )
@@ -74,6 +76,7 @@ def test_one_arm_and_historical_controls(way):
     assert (oc.table["patients"] == 20).all() and oc.table["closed_form"].isna().all()
 
 
+@pytest.mark.slow
 def test_two_arms_borrow_more_or_less():
     """Historical controls that are alike make the answer more precise, the more so the more they are trusted."""
     arms = {"arms": {"control": 12, "treated": 24}, "visits_months": MONTHS, "historical": {"historical control": 60}}
@@ -90,6 +93,7 @@ def test_two_arms_borrow_more_or_less():
 # ---- deaths, looks ----
 
 
+@pytest.mark.slow
 def test_deaths_end_patients_and_are_known_at_looks():
     design = pg.Design(
         arms={"control": 25, "treated": 25}, visits_months=MONTHS, accrual_months=9, looks=(Look(6, futility=0.1),)
@@ -122,6 +126,7 @@ def patients():
     return trial.select("arm == 'control'")
 
 
+@pytest.mark.slow
 def test_patients_in_the_place_of_a_model(patients):
     design = pg.Design(arms={"control": 25, "treated": 25}, visits_weeks=(0, 8, 16, 24, 32))
     truths = {"nothing": pg.Patients(patients), "a third": pg.Patients(patients, slowing=0.9)}
@@ -158,6 +163,7 @@ def test_patients_in_the_place_of_a_model(patients):
 # ---- assurance ----
 
 
+@pytest.mark.slow
 def test_a_prior_that_is_a_point_is_power():
     sure = pg.assurance(DESIGN, "als_slope", RULE, prior={**TRUTH, "slope_effect": 0.3}, n_trials=16, **QUIET)
     power = pg.power(
@@ -167,6 +173,7 @@ def test_a_prior_that_is_a_point_is_power():
     assert sure.table["what"].tolist() == ["power"]
 
 
+@pytest.mark.slow
 def test_assurance_is_power_averaged_over_the_prior():
     prior = {**TRUTH, "slope_effect": pg.Prior("Normal", mu=0.2, sigma=0.3)}
     oc = pg.assurance(
@@ -195,6 +202,7 @@ def pilot(als):
     return pg.fit("als_slope", few, engine="marginal", random_seed=1, progressbar=False)
 
 
+@pytest.mark.slow
 def test_assurance_of_a_pilot_of_five(pilot):
     """Draws of it are wide, some of them absurd: none of that stops a run, and the result says what it rests on."""
     oc = pg.assurance(DESIGN, "als_slope", RULE, prior=pilot, n_trials=64, **QUIET)
@@ -208,6 +216,7 @@ def test_assurance_of_a_pilot_of_five(pilot):
     assert "assurance" in repr(oc)
 
 
+@pytest.mark.slow
 def test_a_pilot_and_a_stated_effect(pilot):
     """Its patients, another effect: the truth of the rule is then one, and power is what it is."""
     oc = pg.assurance(DESIGN, "als_slope", RULE, prior=pilot, fixed={"slope_effect": 0.3}, n_trials=8, **QUIET)

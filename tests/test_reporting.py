@@ -64,6 +64,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_names_from_the_table_are_escaped(page):
     tags = Tags()
     tags.feed(page)
@@ -110,6 +111,7 @@ def test_what_was_asked_is_all_there(page):
         assert words in page, words
 
 
+@pytest.mark.slow
 def test_a_simulated_cohort_reports_the_probability_of_benefit_in_a_sentence(fit, tmp_path):
     simulated = replace(fit, cohort=cohort("simulated"))
     page = pg.report(simulated, tmp_path / "r.html").read_text()
@@ -117,11 +119,13 @@ def test_a_simulated_cohort_reports_the_probability_of_benefit_in_a_sentence(fit
     assert re.search(said, page)
 
 
+@pytest.mark.slow
 def test_the_same_fits_give_the_same_file(fit, page, tmp_path):
     again = pg.report([fit], tmp_path / "again.html", title="A & <b>B</b>")
     assert again.read_text() == page
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_it_fails(fit, tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("the earlier report")
@@ -165,6 +169,7 @@ def borrowed():
         return fits, pg.drift_sweep("als_slope", one, scales=(0.11, 0.37), **how)
 
 
+@pytest.mark.slow
 def test_the_page_says_how_far_historical_controls_are_trusted(borrowed, tmp_path):
     fits, sweep = borrowed
     page = pg.report(fits["drift"], tmp_path / "r.html", sweep=sweep).read_text()
@@ -186,6 +191,7 @@ def test_the_page_says_how_far_historical_controls_are_trusted(borrowed, tmp_pat
     assert "<td>nan" not in page
 
 
+@pytest.mark.slow
 def test_without_a_drift_the_page_says_that_none_is_allowed_for(borrowed, fit, tmp_path):
     fits, _ = borrowed
     page = pg.report(fits["power"], tmp_path / "r.html").read_text()

@@ -64,6 +64,7 @@ def test_probability_is_the_integral():
     assert both.sum() == pytest.approx(1, abs=1e-3)  # arms relabelled
 
 
+@pytest.mark.slow
 def test_without_effect_it_errs_as_often_as_it_says():
     """Counts are coarse: the exact error of the rule at the share that responds, by summing over all pairs of counts."""
     null = TRUTH | {"time_course": [-0.4, -0.8], "effect": [[0.0, 0.0]]}

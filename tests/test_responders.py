@@ -57,6 +57,7 @@ def test_rules_by_hand():
     assert not FEWER.of(Signs(start), Signs(unseen)).any()
 
 
+@pytest.mark.slow
 def test_the_four_patients(lupus_fit, lupus):
     """Table 2: by week 4 active joints of patients 1, 2 and 4 fell by half; by week 12 patient 3 was worse, and patient 4 had flared."""
     week4, week12 = (
@@ -102,6 +103,7 @@ def test_patients_respond_from_the_baseline_that_was_seen(fake_fit):
     assert found.difference.loc[(cohort.arms[1], "these patients"), "mean"] == pytest.approx(treated - control)
 
 
+@pytest.mark.slow
 def test_strategies(lupus, fake_fit):
     without = lupus.visits[~((lupus.visits["subject"] == "2") & (lupus.visits["month"] > 0))]
     events = lupus.events.rename(columns={"month": "time"})
@@ -126,6 +128,7 @@ def test_strategies(lupus, fake_fit):
     assert share == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [fewer_joints(), bicla_style()], ids=["fewer joints", "BICLA style"])
 def test_new_patients_respond_as_often_as_simulated_ones(rule, fake_fit):
     """Parameters known: the joint posterior predictive against counting patients of an independent simulator."""

@@ -54,6 +54,7 @@ def test_a_passing_failure_leaves_no_trace(tmp_path, undisturbed):
     assert found.failures.empty
 
 
+@pytest.mark.slow
 def test_a_replicate_that_kills_its_worker_is_stepped_over(tmp_path, undisturbed):
     spy = tmp_path / "spy"
     spy.touch()
@@ -82,6 +83,7 @@ def test_a_job_that_never_succeeds_is_given_up_and_not_recorded(tmp_path, undist
 # ---- dask ----
 
 
+@pytest.mark.slow
 def test_dask_workers_one_of_which_is_killed(undisturbed, tmp_path):
     distributed = pytest.importorskip("distributed")
     spy = str(tmp_path / "spy")
@@ -161,6 +163,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, undisturbed, monkeypatch)
         same(go(Draws(), path=tmp_path).table, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_its_run(tmp_path, undisturbed, how):
     path, spy = tmp_path / "run", tmp_path / "spy"

@@ -160,6 +160,7 @@ def test_a_ratio_of_slopes_reads_the_same_where_controls_rise():
     assert inside("als_slope", {**mirrored, "slope_effect": SLOPES["slope_effect"]}, rule)[0] < 0
 
 
+@pytest.mark.slow
 def test_success_is_the_chance_to_be_far_enough_inside():
     """That of a z test, for one truth and on average over a design prior."""
     oc = pg.assurance(ARMS, "als_slope", pg.Rule("slope_difference", ">", 0, probability=0.975), n_trials=8, draws=200, progressbar=False,

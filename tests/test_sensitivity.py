@@ -32,6 +32,7 @@ def raised(prior, power):
     return pg.Prior(prior.distribution, **own)
 
 
+@pytest.mark.slow
 def test_scaled_means_are_those_of_fits_with_scaled_priors(trial, contrast):
     found = pg.prior_sensitivity(contrast, priors=[])
     for power in (0.8, 1.25):
@@ -44,6 +45,7 @@ def test_scaled_means_are_those_of_fits_with_scaled_priors(trial, contrast):
         assert abs(moved) > error  # else nothing is shown
 
 
+@pytest.mark.slow
 def test_what_decides_is_named(contrast):
     wide = pg.prior_sensitivity(contrast, priors=["slope_effect", "mean_level"]).iloc[0]
     assert wide["slope_effect"] > 5 * wide["mean_level"]

@@ -139,6 +139,7 @@ def test_sle_joints_have_the_moments_of_the_equations():
             )
 
 
+@pytest.mark.slow
 def test_sle_activity_has_the_moments_of_the_equations():
     """All three signs of one activity, their products across signs and visits, and flares that end the visits."""
     design = pg.Design(arms=ARMS, visits_weeks=[0, 4, 12])
@@ -235,6 +236,7 @@ def test_designs_that_differ_in_one_thing_share_the_rest():
     )
 
 
+@pytest.mark.slow
 def test_every_random_thing_differs_between_trials():
     """The onset of antibodies rests on no parameter: a careless pass would draw it once for a block."""
     design = trial(antibody_tests_weeks=[0, 4, 8, 12])
@@ -361,6 +363,7 @@ def test_one_trial_is_the_cohort_that_its_tables_make():
         trials.of(3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ratio", "held", "power"), [(1.0, True, 0.021), (0.7, True, 0.791), (0.7, False, None)])
 def test_a_z_test_on_healeys_base_design_meets_its_closed_form(ratio, held, power):
     """120 against 120, no drop-out, hardly a death; with the SD of treated slopes held, or shrunken by the ratio."""

@@ -29,6 +29,7 @@ def normal_power(n: np.ndarray, effect: float) -> np.ndarray:
     return stats.norm.cdf(effect / np.sqrt(of_slope * 4 / n) - stats.norm.ppf(0.975))
 
 
+@pytest.mark.slow
 def test_the_line_is_recovered_and_its_band_covers():
     rng, sizes = np.random.default_rng(3), np.array([100, 180, 260])
     truth = stats.norm.cdf(-1.9 + 0.17 * np.sqrt(sizes))
@@ -63,6 +64,7 @@ def test_arms_grow_in_their_allocation():
         sized(design, 1)
 
 
+@pytest.mark.slow
 def test_size_found_is_that_of_the_normal_closed_form(tmp_path):
     found = pg.find_n(
         DESIGN, "als_slope", RULE, truth={**BASE, "slope_difference": 0.4}, random_seed=4, path=tmp_path, **QUICK
@@ -79,6 +81,7 @@ def test_size_found_is_that_of_the_normal_closed_form(tmp_path):
     assert (again.n, again.table.to_json()) == (found.n, found.table.to_json())
 
 
+@pytest.mark.slow
 def test_a_function_says_what_n_patients_are():
     def more_treated(n):
         return Design(arms={"control": 20, "treated": n - 20}, visits_months=[0, 2, 4, 6])
@@ -88,6 +91,7 @@ def test_a_function_says_what_n_patients_are():
     assert found.design.arms["treated"] == found.n - 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -38,6 +38,7 @@ def by_period(drifts: tuple[float, float]) -> pg.Cohort:
                                 arms=["control", "treated"], covariates=["period"], allocation="unstated", provenance="simulated")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_prior_of_drifts_is_that_of_differences_between_studies() -> None:
     """Given tau: variance 2 tau², covariance tau² between sources; treated arms keep their own prior."""
     prior = SourcesPrior(pg.Prior("Normal", mu=0.1, sigma=0.5), "active_arm", ("north", "south"), 0.3)
@@ -52,6 +53,7 @@ def test_the_prior_of_drifts_is_that_of_differences_between_studies() -> None:
     assert between.mean() == pytest.approx(0.3 * np.sqrt(2 / np.pi), rel=0.03)
 
 
+@pytest.mark.slow
 def test_sources_that_agree_are_trusted_and_those_that_do_not_are_not() -> None:
     widths, between = {}, {}
     for name, drifts in (("alike", (0.0, 0.0, 0.0, 0.0)), ("apart", (-0.6, 0.6, 0.4, -0.4))):
@@ -67,6 +69,7 @@ def test_sources_that_agree_are_trusted_and_those_that_do_not_are_not() -> None:
     assert widths["alike"] < 0.95 * widths["apart"] and between["alike"] < 0.2 < 0.3 < between["apart"]
 
 
+@pytest.mark.slow
 def test_sources_are_the_hierarchy_that_linear_algebra_has() -> None:
     """From each arm's own slope and its error, tau on a grid: the concurrent slope, in closed form for each tau."""
     cohort = sources((-0.3, 0.5, 0.2, -0.1), n=25)
@@ -99,6 +102,7 @@ def test_sources_are_the_hierarchy_that_linear_algebra_has() -> None:
     assert float(fit.posterior["sd_between_slope_effect"].mean()) == pytest.approx(tau, rel=0.1)
 
 
+@pytest.mark.slow
 def test_steps_over_calendar_time_pool_where_small_and_leave_only_concurrent_controls_where_large() -> None:
     cohort = by_period((0.6, -0.4))
     found = {}
@@ -117,6 +121,7 @@ def test_steps_over_calendar_time_pool_where_small_and_leave_only_concurrent_con
     assert found[1e-4][1] < found[0.2][1] < found[50.0][1]
 
 
+@pytest.mark.slow
 def test_a_step_is_the_difference_between_those_before_and_those_since() -> None:
     """Large samples: drifts of 0.6 and -0.4 against 2022 are steps of -0.4 (2021 against 2022) and 1.0 (2020 against 2021)."""
     fit = pg.fit("als_slope", by_period((0.6, -0.4)), borrowing=pg.CalendarDrift("period", 50.0), random_seed=1)
@@ -129,6 +134,7 @@ def test_a_step_is_the_difference_between_those_before_and_those_since() -> None
     assert again.draws.equals(pg.contrast(fit, "slope_difference").draws) and again.fit.cohort.calendar == "period"
 
 
+@pytest.mark.slow
 def test_a_rule_needs_no_arm_where_one_is_treated_and_the_rest_are_drifts() -> None:
     rule = pg.Rule("slope_difference", ">", -5, probability=0.9)
     for cohort, way in (

@@ -11,6 +11,7 @@ from progression.faults import CohortError, SettingError
 from tests.test_borrowing import trial
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("single", [True, False])
 def test_width_grows_with_the_scale(single: bool) -> None:
     wide = {"slope_effect": pg.Prior("Normal", mu=0, sigma=5)}  # else the prior of the effect speaks of the drift too

@@ -107,6 +107,7 @@ def test_two_visits_cannot_show_a_bend(option: Any) -> None:
         pg.fit("als_slope", seen, options={"time_course": option}, random_seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "truth"),
     [("als_slope", {"effect": 0.3}), pytest.param("als_shared", {"ratio": 0.7}, marks=pytest.mark.evidence)],
@@ -131,6 +132,7 @@ def test_the_check_names_the_option_and_the_option_mends_it(model: str, truth: d
     assert float(abs(bend - wanted).max()) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["als_slope", "als_shared"])
 def test_change_follows_the_course(model: str) -> None:
     """Change at month 6 of the posterior means is the line's and the bend's, arm by arm."""
@@ -178,6 +180,7 @@ def test_both_engines_say_the_same(model: str, truth: dict[str, float]) -> None:
     assert (np.log(ours.loc[keep, "sd"] / nuts.loc[keep, "sd"]).abs() < 0.1).all()
 
 
+@pytest.mark.slow
 def test_many_fits_bend_as_one_does() -> None:
     sets = [cohort(seed=seed, n=10, effect=0.3) for seed in (1, 2)]
     many = pg.fit_many("als_slope", sets, options={"time_course": "spline"}, random_seed=1, progressbar=False)

@@ -107,6 +107,7 @@ def pilot():
     return pg.fit("als_slope", pg.datasets.simulated_als(n=(20, 20), random_seed=4), random_seed=1, progressbar=False)
 
 
+@pytest.mark.slow
 def test_a_pilots_posterior_is_the_truth(pilot):
     trials = pg.simulate(trial({"placebo": 30, "drug": 30}), "als_slope", truth=pilot, n=400, random_seed=2)
     posterior = pilot.posterior
@@ -124,6 +125,7 @@ def test_a_pilots_posterior_is_the_truth(pilot):
         pg.simulate(trial(), "als_shared", truth=pilot, n=2)
 
 
+@pytest.mark.slow
 def test_a_pilots_arms_stand_for_those_of_the_design():
     """The published pilot against historical controls, borrowed from: the arm that nobody is in is the control to come."""
     how = {"random_seed": 1, "progressbar": False}
@@ -143,6 +145,7 @@ def test_a_pilots_arms_stand_for_those_of_the_design():
     np.testing.assert_allclose(future.true_value("slope_ratio"), 0.7)
 
 
+@pytest.mark.slow
 def test_controls_to_come_spread_as_the_pilots_historical_ones():
     """Of the arm that nobody is in the spread of rates has no posterior but its prior: no trial is to be made of that."""
     alone = trial({"treated": 40}, historical={"historical control": 60})
@@ -156,6 +159,7 @@ def test_controls_to_come_spread_as_the_pilots_historical_ones():
         assert not np.isin(drawn.sel(arm=list(design.arms)[-1]), known).any(), "the treated have their own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arms", [TWO, {"treated": 30}])
 def test_simulated_historical_controls_drift(arms):
     design = trial(arms, historical={"historical control": 30})

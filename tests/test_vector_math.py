@@ -120,6 +120,7 @@ def graph():
     return [x, n, k], [log, gradient, pt.grad(gradient.sum(), x)]
 
 
+@pytest.mark.slow
 def test_a_compiled_graph_agrees_with_the_interpreted_one():
     inputs, outputs = graph()
     fast = pytensor.function(inputs, outputs, mode=vector_math.COMPILED)

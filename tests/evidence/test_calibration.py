@@ -139,6 +139,7 @@ def test_verdict_names_what_fails() -> None:
     assert figures.png(figures.ecdf_differences("als_slope", made)).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
     found = sets.one("als_slope", "sparse", "marginal", 0)
     assert set(found["ranks"]) >= {

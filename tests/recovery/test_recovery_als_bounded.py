@@ -20,6 +20,7 @@ PRIORS = {
 EFFECT = pg.Prior("Normal", mu=0, sigma=0.1)
 
 
+@pytest.mark.slow
 def test_calibrated() -> None:
     """40 cohorts of 2 x 16: the defaults of the model are these priors, and floors and ceilings come with them."""
     model = pg.models()["als_bounded"]

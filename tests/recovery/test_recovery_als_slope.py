@@ -147,6 +147,7 @@ def test_fixed_effects_equal_generalised_least_squares() -> None:
             assert_exact(fit.posterior[name].sel(subject=subject), float(form @ mean), exact_sd, f"{name} of {subject}")
 
 
+@pytest.mark.slow
 def test_log_likelihood_and_priors_of_patients_are_those_of_the_maths() -> None:
     table = simulators.als_slope(np.random.default_rng(2), n_per_arm={"control": 9, "treated": 9}, months=MONTHS,
                                  **TYPICAL, slope_effect={"treated": 0.3})  # fmt: skip

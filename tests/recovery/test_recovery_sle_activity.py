@@ -51,6 +51,7 @@ def flaring(table: pd.DataFrame) -> pg.Cohort:
                                 allocation="randomised", arms=["control", "treated"], provenance="simulated")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_where_counts_say_nothing_crp_is_a_normal_linear_model() -> None:
     """All SDs and the loading of CRP known, counts without loading: generalised least squares, in closed form."""
     table = simulators.sle_activity(np.random.default_rng(8), n_per_arm={"control": 7, "treated": 9}, months=MONTHS,
@@ -85,6 +86,7 @@ def test_where_counts_say_nothing_crp_is_a_normal_linear_model() -> None:
         assert_exact(one, mean[i], covariance[i, i] ** 0.5, f"coefficient {i}")
 
 
+@pytest.mark.slow
 def test_each_row_has_scipys_density() -> None:
     limit = 1.0
     table = simulators.sle_activity(np.random.default_rng(3), n_per_arm={"control": 5, "treated": 5}, months=MONTHS, detection_limit=limit,
@@ -118,6 +120,7 @@ def test_each_row_has_scipys_density() -> None:
     np.testing.assert_allclose(fit.idata["log_likelihood"]["markers"].isel(chain=1, draw=7), exact[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_each_interval_has_scipys_density() -> None:
     """Of a flare: exponential, at the hazard of the mean activity of the two visits around it; of none, its survival."""
     table = simulators.sle_activity(np.random.default_rng(6), n_per_arm={"control": 8, "treated": 8}, months=MONTHS,
@@ -142,6 +145,7 @@ def test_each_interval_has_scipys_density() -> None:
     np.testing.assert_allclose(fit.idata["log_likelihood"]["flare"].isel(chain=0, draw=11), exact, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_models_of_one_outcome_where_nothing_is_shared() -> None:
     """Without departures and with many patients the ratios are those of `sle_joints` and `sle_crp`, and sharing narrows them."""
     table = simulators.sle_activity(np.random.default_rng(21), n_per_arm={"control": 50, "treated": 50}, months=MONTHS,

@@ -71,6 +71,7 @@ def test_uncensored_posterior_equals_generalised_least_squares() -> None:
     assert_exact(ratio, np.exp(m + v / 2), np.exp(m + v / 2) * np.sqrt(np.exp(v) - 1), "crp_ratio")
 
 
+@pytest.mark.slow
 def test_censored_posterior_equals_integration() -> None:
     """One arm, SDs known, half of it below the limit: the mean level and one visit's effect on a grid, by SciPy."""
     sd_patient, sd_residual = 0.9, 0.6

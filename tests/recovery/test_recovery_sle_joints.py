@@ -60,6 +60,7 @@ def moments(mass: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     return mean, float((mass * (values - mean) ** 2).sum()) ** 0.5
 
 
+@pytest.mark.slow
 def test_posterior_equals_a_grid_without_differences_between_patients() -> None:
     """Two arms, two visits, six patients, patients' SD pinned near 0: four parameters an outcome, by brute force."""
     table = simulators.sle_joints(
@@ -107,7 +108,6 @@ def test_posterior_equals_a_grid_without_differences_between_patients() -> None:
     np.testing.assert_allclose(fit.idata["log_likelihood"]["joints"].isel(chain=1, draw=5), exact, atol=0.02)
 
 
-@pytest.mark.slow
 def test_posterior_equals_a_grid_with_differences_between_patients() -> None:
     """One arm of eight patients, SD 0.8: patients integrated out by quadrature, three parameters by brute force."""
     sd = 0.8
