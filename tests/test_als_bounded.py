@@ -75,7 +75,9 @@ def constrained(inner, x):
     }
 
 
-@pytest.mark.parametrize("truth", [MILD, SEVERE], ids=["mild", "severe"])
+@pytest.mark.parametrize(
+    "truth", [pytest.param(MILD, id="mild", marks=pytest.mark.slow), pytest.param(SEVERE, id="severe")]
+)
 def test_each_patients_likelihood_is_the_integral_over_level_and_slope(truth):
     """A screening visit, a covariate, and a baseline for each arm."""
     table = simulators.als_bounded(
@@ -127,6 +129,7 @@ def test_engines_agree(real_fit):
 # ---- estimands ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_effects_are_averages_over_level_and_slope():
     """Against sums over a grid of level and slope, by arm, baseline and covariate: what the cohort's patients are."""
     table = simulators.als_bounded(np.random.default_rng(2), n_per_arm={"control": 6, "treated": 4}, months=[0, 3],

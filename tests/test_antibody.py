@@ -104,6 +104,7 @@ def test_intervals_that_cannot_be_are_refused(table, lower, upper, text):
     assert "p9" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_many_data_sets_with_other_onsets_are_refused():
     first, second = (cohort(simulated(seed)) for seed in (1, 2))
     with pytest.raises(CohortError, match="another interval of onset") as caught:

@@ -82,6 +82,7 @@ def test_a_robust_prior_lets_conflicting_controls_go() -> None:
     assert float(drift.select("slope_difference", active_arm=HISTORICAL).mean()) > 0.8
 
 
+@pytest.mark.slow
 def test_of_a_single_arm_the_drift_is_its_prior() -> None:
     """Treatment and drift cannot be told apart: the effect is as uncertain as pooling says, plus all of the drift's prior."""
     single = trial(single=True, n=40)
@@ -141,6 +142,7 @@ def test_of_a_single_arm_separate_is_refused() -> None:
         pg.fit("als_slope", trial(single=True), borrowing=pg.Separate(), random_seed=1)
 
 
+@pytest.mark.slow
 def test_randomised_arms_keep_their_common_baseline(cohort: pg.Cohort) -> None:
     fit = pg.fit("als_slope", cohort, borrowing=pg.Commensurate(0.2), options={"baseline": "common"}, random_seed=1)
     assert list(fit.posterior["baseline_arm"].to_numpy()) == [HISTORICAL]

@@ -110,6 +110,7 @@ def test_frames_are_copies_and_the_record_is_frozen() -> None:
         cohort.name = "other"  # type: ignore[misc]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(order=st.permutations(range(6)), people=st.permutations(range(3)), columns=st.permutations(range(5)))
 def test_order_of_rows_and_columns_does_not_matter(order: list[int], people: list[int], columns: list[int]) -> None:

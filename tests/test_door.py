@@ -36,6 +36,7 @@ def test_faults_speak_of_the_users_columns() -> None:
     assert (fault.column, fault.subject, fault.row, fault.value) == ("ALSFRS_R_Total", "A", 2, 50)
 
 
+@pytest.mark.slow
 def test_many_faults_print_few_lines() -> None:
     n = 90_000
     visits = pd.DataFrame({"subject": [f"S{i // 6}" for i in range(n)], "time": np.arange(n) % 6, "frs": 99})

@@ -26,6 +26,7 @@ def no_nuts(monkeypatch):
 # --------------------------------------------------------------------------------------------------- a fit by the marginal engine
 
 
+@pytest.mark.slow
 def test_a_fit_passes_the_gate_and_says_how_it_was_made(fit, als_trial):
     assert fit.problems == () and "the gate was passed" in repr(fit) and "marginal engine" in repr(fit)
     assert fit.settings == {"engine": "marginal", "draws": 1000, "chains": 4, "random_seed": 3}

@@ -152,6 +152,7 @@ def test_data_enter_only_as_data(model, n_arms, tiny_cohort):
     assert all(built.named_vars_to_dims.get(name) for name in data)
 
 
+@pytest.mark.slow
 def test_effects_of_one_subject_carry_the_dim(model, tiny_cohort, monkeypatch):
     """What grows with the number of subjects has the dim `subject`, and nothing else grows."""
     if not model.padded:
@@ -166,6 +167,7 @@ def test_effects_of_one_subject_carry_the_dim(model, tiny_cohort, monkeypatch):
     assert grows
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(model, n_arms, tiny_cohort, monkeypatch):
     if not model.padded:
         pytest.skip("not padded")

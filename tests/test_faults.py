@@ -122,6 +122,7 @@ def test_a_full_disk(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["run.nc"]
 
 
+@pytest.mark.slow
 def test_whatever_the_system_refuses(fit, tmp_path, monkeypatch):
     """The error says what, the folder is as it was, and the next save is as good as any."""
     path = fit.save(tmp_path / "run.nc")

@@ -22,6 +22,7 @@ def fit(als, fake_fit):
                     options={"covariates": ["age"]}, posterior_predictive=True, log_likelihood=True)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["als_slope", "sle_crp", "sle_joints"])
 @pytest.mark.parametrize("n_arms", [1, 2])
 def test_a_file_loses_nothing(name, n_arms, fake_fit, tiny_cohort, tmp_path):
@@ -43,6 +44,7 @@ def test_a_file_loses_nothing(name, n_arms, fake_fit, tiny_cohort, tmp_path):
     xr.testing.assert_identical(pg.contrast(again).draws, pg.contrast(fit).draws)
 
 
+@pytest.mark.slow
 def test_replaced_priors_and_options_come_back(fit, tmp_path):
     again = pg.load(fit.save(tmp_path / "run.nc"))
     assert again.priors["sd_slope"].parameters["sigma"] == 0.123456789 and again.priors == fit.priors
@@ -50,6 +52,7 @@ def test_replaced_priors_and_options_come_back(fit, tmp_path):
     np.testing.assert_array_equal(again.predict([3.0], draws=10)["score"], fit.predict([3.0], draws=10)["score"])
 
 
+@pytest.mark.slow
 def test_nothing_in_a_file_is_executed(fit, tmp_path, monkeypatch):
     path = fit.save(tmp_path / "run.nc")
     raw = path.read_bytes()
@@ -73,6 +76,7 @@ def test_a_torn_file(share, fit, tmp_path):
         pg.load(path)
 
 
+@pytest.mark.slow
 def test_an_altered_value(fit, tmp_path):
     import h5py
 

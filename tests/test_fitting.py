@@ -75,6 +75,7 @@ FAULTS = [("apart", 9.0, "R-hat up to"), ("divergences", 5, "5 of 4000 draws div
           ("cut_short", 200, "cut short: 800"), ("rename", {"diverging": "div"}, "no divergences under a known name")]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["nutpie", "pymc"])
 @pytest.mark.parametrize(("switch", "value", "text"), FAULTS)
 def test_problems_are_told_everywhere(switch, value, text, sampler, als, fake_engine, tmp_path):

@@ -104,6 +104,7 @@ def test_refusals(lupus):
         encode(MODEL, made([{"subject": "a"}, {"subject": "b"}], [("b", 0.0, "flare")]), options=SHARED)
 
 
+@pytest.mark.slow
 def test_at_random_is_the_model_without_it(lupus):
     plain, shared = (encode(MODEL, lupus, options=options) for options in (None, SHARED))
     assert plain.events == () and shared.events == ("flare",)
@@ -114,6 +115,7 @@ def test_at_random_is_the_model_without_it(lupus):
     assert np.isfinite(built[1].compile_fn(built[1].logp(), mode="FAST_COMPILE")(built[1].initial_point()))
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing_with_flares(lupus, monkeypatch):
     found = []
     for n in (4, 9):

@@ -230,6 +230,7 @@ def test_another_grid_is_another_program(cohort):
         ready(replace(between_visits, grid={"onse": 24}), cohort)
 
 
+@pytest.mark.slow
 def test_a_grid_that_is_too_coarse_shows_in_loo(cohort):
     encoded, _ = ready(at_a_rate, cohort)
     at = {name: xr.DataArray(np.full(20, value), dims="sample") for name, value in (TRUTH | {"rate": 0.33}).items()}

@@ -42,6 +42,7 @@ def test_meets_the_published_numbers(found: MapPrior) -> None:
     )
 
 
+@pytest.mark.slow
 def test_meets_them_with_a_narrower_prior_of_the_spread() -> None:
     table = pg.map_prior(AS, "binomial", between=pg.Prior("HalfNormal", sigma=0.5)).summary()
     assert close(table.loc["tau", "mean"], 0.3313, 0.1764)
@@ -161,6 +162,7 @@ def test_updating_is_bayes(one: Mixture, data: dict[str, float]) -> None:
     assert after.mean == pytest.approx(integrate.simpson(p * x, x=x) / integrate.simpson(p, x=x), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", MIXTURES, ids=lambda one: one.family)
 def test_a_mixture_is_found_again(one: Mixture) -> None:
     x = np.array([one.quantile(p) for p in (np.arange(400) + 0.5) / 400])
@@ -234,6 +236,7 @@ def test_bad_tables_are_refused(change: Any, word: str) -> None:
         pg.map_prior(change(AS), "binomial")
 
 
+@pytest.mark.slow
 def test_studies_alike_in_every_number_may_be_one() -> None:
     table = {"study": ["one", "other", "again"], "n": [30, 30, 30], "events": [9, 8, 9]}
     found = pg.map_prior(table, "binomial")

@@ -108,6 +108,7 @@ SIZES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
 def test_moments_of_a_density_that_is_not_normal(name):
     """Over independent seeds the mean is the truth, to the standard error seen between them."""

@@ -167,6 +167,7 @@ def test_each_subject_has_the_likelihood_that_a_fine_grid_gives(case):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_error_falls_with_the_order(case):
     made, _, beside = explored(case)
@@ -373,6 +374,7 @@ def poisson_grid(cohort):
             "u": (mean, np.sqrt(square - mean**2))}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_fit_has_the_posterior_that_a_grid_gives():
     """Population parameters and, drawn beside them, the effects of each subject."""
     cohort = counts()
@@ -385,6 +387,7 @@ def test_a_fit_has_the_posterior_that_a_grid_gives():
         np.testing.assert_allclose(drawn.std(axis=0) / sd, 1, atol=0.05, err_msg=name)
 
 
+@pytest.mark.slow
 def test_effects_are_drawn_from_their_conditional():
     made, n = place(poisson, counts()), 20_000
     mode = explore(made.inner)
@@ -427,6 +430,7 @@ def als():
     return place(pg.models()["als_slope"], als_cohort())
 
 
+@pytest.mark.slow
 def test_where_effects_are_normal_any_order_is_exact():
     made = als()
     assert not isinstance(made.program.inner, Integrated)  # left to itself it takes the closed form

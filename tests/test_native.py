@@ -128,6 +128,7 @@ def test_a_torn_file_is_not_used(damage, kept, monkeypatch):
     compile_native(again(), DATA)
 
 
+@pytest.mark.slow
 def test_a_torn_file_is_mended(kept, monkeypatch):
     again, path, fresh = kept
     path.write_bytes(path.read_bytes()[:1000])

@@ -40,12 +40,8 @@ def test_outputs_are_stripped(name):
             assert cell.execution_count is None
 
 
-QUICK = "your_own_model"  # the others take a minute or more
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_runs(name, tmp_path, monkeypatch):
     """With few draws: that it runs, and that its figures and tables can be shown, not what they say."""
     monkeypatch.setenv("PROGRESSION_DRAWS", "100")

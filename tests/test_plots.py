@@ -117,6 +117,7 @@ def texts_of_legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+@pytest.mark.slow
 def test_problems_are_red(als):
     [shown] = [one for one in plots.forest(pg.contrast(als)).texts if "PROBLEM" in one.get_text()]
     assert shown.get_color() == "#C62828"
@@ -144,6 +145,7 @@ def test_forest_puts_ratios_on_a_log_axis_and_says_which_side_favours_whom(als):
     assert "script" in right.get_text()  # higher is better, so the treated stand at the right
 
 
+@pytest.mark.slow
 def test_forest_of_ratios_to_baseline(sle):
     figure = plots.forest(pg.contrast(sle))
     assert figure.axes[0].get_xscale() == "log"

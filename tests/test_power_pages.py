@@ -78,6 +78,7 @@ def test_every_figure_says_what_was_simulated(oc, believed, draw):
         assert "32 SIMULATED trials for each design and truth, analysed by als_slope" in drawn(draw(one))
 
 
+@pytest.mark.slow
 def test_power_is_drawn_where_the_truth_is(oc):
     axes = plots.power(oc).axes[0]
     assert (
@@ -297,6 +298,7 @@ def test_the_command_runs_resumes_and_grows(small, tmp_path):
     assert isinstance(other.exception, pg.SettingError) and "random_seed" in str(other.exception)
 
 
+@pytest.mark.slow
 def test_assurance_runs_from_the_same_file(small, tmp_path):
     page = tmp_path / "page.html"
     done = CliRunner().invoke(app, ["assurance", str(small), "--trials", "8", "--seed", "3", "--report", str(page)])

@@ -166,6 +166,7 @@ def dense_density(cohort: pg.Cohort, at: Mapping[str, Any], weights: np.ndarray)
     )
 
 
+@pytest.mark.slow
 def test_its_ends_are_pooling_and_leaving_out() -> None:
     cohort = trial(drift=0.9)
     alone = cohort.select(f"arm != '{HISTORICAL}'")

@@ -75,6 +75,7 @@ def test_grown_from_a_folder(undisturbed, copied):
     same(again, undisturbed)
 
 
+@pytest.mark.slow
 def test_the_seed_of_the_folder(undisturbed, copied):
     same(go(path=copied, random_seed=None), undisturbed)
 

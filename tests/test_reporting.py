@@ -75,6 +75,7 @@ def test_names_from_the_table_are_escaped(page):
     assert "stopped &amp; &lt;b&gt;left" in page
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else(page):
     tags = Tags()
     tags.feed(page)
@@ -203,6 +204,7 @@ def test_without_a_drift_the_page_says_that_none_is_allowed_for(borrowed, fit, t
     assert "-controls" not in pg.report(unstated, tmp_path / "other.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_sweep_of_other_patients_is_refused(borrowed, fit, tmp_path):
     with pytest.raises(pg.SettingError, match="other patients"):
         pg.report(fit, tmp_path / "r.html", sweep=borrowed[1])

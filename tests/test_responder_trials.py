@@ -30,6 +30,7 @@ def found(trials):
     return pg.count_responders(trials, FEWER, month=2.9)
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_cohorts(trials, found):
     """Trial by trial from the cohort that `of` gives, in pandas: a missed visit is no response."""
     assert found.month == 3 and found.patients.to_dict() == {"control": 15, "treated": 25}
@@ -78,6 +79,7 @@ def test_without_effect_it_errs_as_often_as_it_says():
     assert abs(found.success().loc["treated", "success"] - exact) < 4 * np.sqrt(exact * (1 - exact) / 2000)
 
 
+@pytest.mark.slow
 def test_a_flare_before_the_visit_is_no_response():
     truth = TRUTH | {"flare_loading": [1.0]}
     share = {}
@@ -95,6 +97,7 @@ def test_a_flare_before_the_visit_is_no_response():
     assert struck > 0.3 and (share[0.4] < share[1e-6] - 0.05).all()
 
 
+@pytest.mark.slow
 def test_refusals(trials):
     def told(match, some=trials, response=FEWER, month=3.0):
         with pytest.raises(SettingError, match=match):

@@ -75,6 +75,7 @@ def test_the_four_patients(lupus_fit, lupus):
     assert "single arm" in repr(week12) and "n = 4" in repr(week12) and week12.difference.empty
 
 
+@pytest.mark.slow
 def test_a_sign_that_the_rule_does_not_read_may_be_missing(lupus, fake_fit):
     visits = lupus.visits.assign(vas=lambda t: t["vas"].where(t["month"] == 0))
     some = pg.Cohort.from_table(visits, lupus.subjects.reset_index(), time_unit="months", columns={"time": "month"}, outcomes=list(lupus.outcomes),
@@ -156,6 +157,7 @@ def test_new_patients_respond_as_often_as_simulated_ones(rule, fake_fit):
     assert "SIMULATED data" in found.notes
 
 
+@pytest.mark.slow
 def test_refusals(lupus_fit):
     def told(match, response=FEWER, **how):
         with pytest.raises(SettingError, match=match):

@@ -54,6 +54,7 @@ def test_draws_that_are_too_narrow_fail_the_calibration(monkeypatch: pytest.Monk
     assert not passed and "smallest p" in said
 
 
+@pytest.mark.slow
 def test_files_and_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert selfcheck._kept(1)[2] and selfcheck._refused()[2]
     monkeypatch.setattr(selfcheck, "_hash", lambda draws: str(id(draws)))

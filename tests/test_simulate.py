@@ -266,6 +266,7 @@ def test_every_random_thing_differs_between_trials():
     assert np.isfinite(pg.fit_many("als_slope", trials[:2], random_seed=1, progressbar=False).draws["slope"]).all()
 
 
+@pytest.mark.slow
 def test_drop_out_at_its_rate_and_by_slope():
     plain = pg.simulate(trial(dropout_per_month=0.1), "als_slope", truth=ALS, n=250, random_seed=4)
     for visit, month in enumerate(MONTHS):

@@ -150,6 +150,7 @@ def test_change_follows_the_course(model: str) -> None:
         np.testing.assert_allclose(draws["change_difference"].isel(active_arm=0), ratio * control - control)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "truth"),
     [("als_slope", {"effect": 0.3}), pytest.param("als_shared", {"ratio": 0.7}, marks=pytest.mark.evidence)],

@@ -84,6 +84,7 @@ def test_all_that_is_missing_or_wrong_is_named():
         assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_a_design_asks_of_a_model():
     shared = SHARED | {"drr": 0.7}
     crp = {"mean_level": 0, "time_course": 0, "effect": 0, "sd_patient": 1, "sd_residual": 1}
@@ -198,6 +199,7 @@ def test_a_drift_of_a_ratio_is_on_the_log_scale():
     np.testing.assert_allclose(given.origin.truth["rate_ratio"].isel(data_set=0), [0.7, 1.1])
 
 
+@pytest.mark.slow
 def test_real_controls_are_the_same_in_every_trial():
     real = pg.datasets.als_anakinra().select("arm == 'historical control'")
     design = pg.Design(

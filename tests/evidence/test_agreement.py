@@ -54,6 +54,7 @@ def test_published_agreement_is_of_this_code(published: dict[str, Any]) -> None:
     assert published["references"] == agreement.digest(agreement.REFERENCES), f"the references changed; {AGAIN}"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("published")
 def test_references_are_of_these_trials_and_priors_and_long_enough(references: dict[str, Any]) -> None:
     assert len(references) == sum(SETS.values()), FROM_SCRATCH

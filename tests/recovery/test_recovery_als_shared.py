@@ -47,6 +47,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", list(CASES))
 def test_posterior_is_that_of_an_independent_program(case: str) -> None:
     """Means and SDs within four combined Monte Carlo errors."""
@@ -93,6 +94,7 @@ def test_recovers_ratios_under_deaths_and_drop_out() -> None:
                 assert_no_shift(stats.norm.ppf(ranks), name)
 
 
+@pytest.mark.slow
 def test_many_fits_are_the_fits_one_by_one() -> None:
     """Deaths and drop-out differ between trials: summaries of `fit_many` are those of `fit`."""
     cohorts = []

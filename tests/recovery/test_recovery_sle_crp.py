@@ -42,6 +42,7 @@ def cohort(table: pd.DataFrame, limit: float | None = None) -> pg.Cohort:
                                 arms=list(dict.fromkeys(table["arm"])), provenance="simulated")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_uncensored_posterior_equals_generalised_least_squares() -> None:
     """With both SDs known log CRP is a normal linear model; a free baseline."""
     sd_patient, sd_residual = 1.1, 0.5

@@ -108,6 +108,7 @@ def test_posterior_equals_a_grid_without_differences_between_patients() -> None:
     np.testing.assert_allclose(fit.idata["log_likelihood"]["joints"].isel(chain=1, draw=5), exact, atol=0.02)
 
 
+@pytest.mark.slow
 def test_posterior_equals_a_grid_with_differences_between_patients() -> None:
     """One arm of eight patients, SD 0.8: patients integrated out by quadrature, three parameters by brute force."""
     sd = 0.8
