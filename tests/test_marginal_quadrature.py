@@ -177,6 +177,7 @@ def test_the_error_falls_with_the_order(case):
     assert error[0] > 1e-3 and error[-1] < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_gradient_is_that_of_the_density(case):
     made, _, beside = explored(case)

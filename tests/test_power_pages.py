@@ -100,6 +100,7 @@ def test_power_is_drawn_where_the_truth_is(oc):
     assert {round(value, 9) for value in lines} == {0.025, 0.2}
 
 
+@pytest.mark.slow
 def test_truths_without_a_value_stand_by_their_labels(oc, believed):
     for one, word in ((believed, "assurance"), (unknown(oc), "success")):
         axes = plots.power(one).axes[0]

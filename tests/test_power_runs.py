@@ -80,6 +80,7 @@ def test_the_seed_of_the_folder(undisturbed, copied):
     same(go(path=copied, random_seed=None), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "harm", [lambda b: b[: len(b) // 2], lambda b: b[:300] + bytes([b[300] ^ 1]) + b[301:]], ids=["cut", "flipped"]
 )
