@@ -111,9 +111,13 @@ def calibration() -> Iterator[str]:
                     [[n, f"{can['shift']} SD", can["sd_too_small"], can["sd_too_large"]] for n, can in sorted(_detectable(known).items())])  # fmt: skip
         for model in known:
             yield f"![Calibration of {model}](evidence/calibration_{model}.png)"
-    lacking = [f"`{model}`" for model in SETS if model not in known]
-    if lacking:
-        yield f"**Not calibrated yet in this way**: {', '.join(lacking)}. The command, simulators and densities are there (`python -m tests.evidence.calibration MODEL`); the sets have not all been run."
+    lacking = {
+        model: [name for name in records.names(model) if name not in known.get(model, {"groups": {}})["groups"]]
+        for model in SETS
+    }
+    listed = [f"`{model}` ({'; '.join(names)})" for model, names in lacking.items() if names]
+    if listed:
+        yield f"**Not run yet**: {', '.join(listed)}. The command, simulators and densities are there: `python -m tests.evidence.calibration MODEL`."
 
 
 def _detectable(known: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:

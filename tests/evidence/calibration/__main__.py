@@ -5,7 +5,8 @@
 
 Parameters are drawn from each model's own priors, data simulated by NumPy, the posterior asked for the rank of every truth: uniform, if
 priors, program and engine are what they are said to be. Two regimes each: sparse, the size of the pilots, and dense. Writes
-docs/evidence/calibration_<model>.json and .png of each model all of whose sets are done; one small file a set is kept in a work folder.
+docs/evidence/calibration_<model>.json and .png, with a regime and engine as soon as all its sets are done; one small file a set is kept in a
+work folder.
 """
 
 from __future__ import annotations
@@ -14,14 +15,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from joblib import Parallel, delayed
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from progression.store import write_atomically
 from tests.evidence.calibration import figures, records
 from tests.evidence.calibration.sets import SETS, done
 
 BLOCK = 32  # sets a task, as many as `fit_many` does together: a worker keeps what it has compiled, and none waits long for the last one
+
+columns = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+    TimeRemainingColumn(),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--work", type=Path, default=Path("evidence-runs/calibration"), help="folder for one file a set"
     )
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", nargs="+", metavar="PART", help='such as "sparse-marginal": nothing is written')
+    parser.add_argument("--only", nargs="+", metavar="PART", help='such as "sparse-marginal"')
     given = parser.parse_args(arguments)
     unknown = [name for name in given.models if name not in SETS]
     if unknown:
@@ -43,23 +55,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def calibrate(model: str, given: argparse.Namespace) -> bool:
-    """One model: run, judge, write."""
+    """One model, a regime and engine at a time: run, judge, write. What a record of this very code holds is not run again."""
+    known = records.groups_so_far(model)
+    for part, n in SETS[model].items():
+        name = ", ".join(part)
+        if (given.only and "-".join(part) not in given.only) or (name in known and not given.sets):
+            continue
+        found = _run(model, part, min(given.sets or n, n), given)
+        known[name] = records.group(found)
+        if not given.sets:
+            path = records.write(
+                model, records.record(model, {key: known[key] for key in records.names(model) if key in known})
+            )
+            write_atomically(
+                path.with_suffix(".png"), figures.png(figures.ecdf_differences(model, records.groups_so_far(model)))
+            )
+            sys.stdout.write(f"{name} put into {path}\n")
+    sys.stdout.write(records.in_words(model, known) + "\n")
+    return bool(records.verdict(known)["calibrated"])
+
+
+def _run(model: str, part: tuple[str, str], n: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     folder = given.work / records.folder_name(model)
-    wanted = {(regime, engine): min(given.sets or n, n) for (regime, engine), n in SETS[model].items()
-              if not given.only or f"{regime}-{engine}" in given.only}  # fmt: skip
-    tasks = [(part, range(start, min(start + BLOCK, n))) for part, n in wanted.items() for start in range(0, n, BLOCK)]
-    run = Parallel(n_jobs=given.workers)
-    blocks = run(delayed(done)([(model, *part, k) for k in block], folder) for part, block in tasks)
-    groups = {}
-    for part in wanted:
-        found = [one for (own, _), block in zip(tasks, blocks, strict=True) if own == part for one in block]
-        groups[", ".join(part)] = records.group(found)
-    sys.stdout.write(records.in_words(model, groups) + "\n")
-    if records.complete(model, groups):
-        path = records.write(model, records.record(model, groups))
-        write_atomically(path.with_suffix(".png"), figures.png(figures.ecdf_differences(model, groups)))
-        sys.stdout.write(f"{path} and .png written\n")
-    return bool(records.verdict(groups)["calibrated"])
+    blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+    run = Parallel(n_jobs=given.workers, return_as="generator")(delayed(done)([(model, *part, k) for k in block], folder) for block in blocks)  # fmt: skip
+    found: list[dict[str, Any]] = []
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"{model}, {', '.join(part)}", total=n)
+        for block in run:
+            found += block
+            progress.advance(task, len(block))
+    return found
 
 
 if __name__ == "__main__":

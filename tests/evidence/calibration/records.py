@@ -144,9 +144,20 @@ def write(model: str, made: Mapping[str, Any]) -> Path:
     return write_atomically(record_path(model), (json.dumps(made, indent=1) + "\n").encode())
 
 
-def complete(model: str, groups: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether every planned set is there."""
-    return {name: own["sets"] for name, own in groups.items()} == {f"{regime}, {engine}": n for (regime, engine), n in SETS[model].items()}  # fmt: skip
+def names(model: str) -> list[str]:
+    """What the groups of a complete record are called, in their order."""
+    return [", ".join(part) for part in SETS[model]]
+
+
+def groups_so_far(model: str) -> dict[str, Any]:
+    """What the record holds of the sets that are planned, if it is of this very code."""
+    if not record_path(model).exists():
+        return {}
+    made = json.loads(record_path(model).read_text(encoding="utf-8"))
+    planned = {", ".join(part): n for part, n in SETS[model].items()}
+    if made["code"] != code(model):
+        return {}
+    return {name: own for name, own in made["groups"].items() if own["sets"] == planned.get(name)}
 
 
 def in_words(model: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
