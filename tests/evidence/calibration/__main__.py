@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in given.models if name not in SETS]
     if unknown:
         parser.error(f"no such model: {', '.join(unknown)}; known are {', '.join(SETS)}")
+    if given.sets is not None and given.sets < BLOCK:
+        parser.error(f"--sets: at least {BLOCK}, fewer say nothing of ranks")
     good = [calibrate(model, given) for model in given.models or SETS]
     return 0 if all(good) else 1
 
