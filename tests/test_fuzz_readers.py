@@ -78,7 +78,6 @@ def test_the_parser_of_the_fuzzer_reads_by_hand() -> None:
         oracle.number("1_0")
 
 
-# The last run over PRO-ACT forms found a folder in which no subject had an arm. That is mended, and the run is to be made again.
 @pytest.mark.parametrize("reader", ["csv", "proact"])
 def test_the_published_record_is_of_this_code_and_has_no_failure(reader: str) -> None:
     one = json.loads(readers.RESULT.read_text())[reader]
