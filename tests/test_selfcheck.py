@@ -49,9 +49,20 @@ def test_draws_that_are_too_narrow_fail_the_calibration(monkeypatch: pytest.Monk
         done = right(*args, **how)
         return replace(done, draws=done.draws.mean("draw") + 0.5 * (done.draws - done.draws.mean("draw")))
 
-    monkeypatch.setattr(selfcheck, "fit_many", narrow)
-    said, _, passed = selfcheck._calibration({}, 1, 1, 100)
-    assert not passed and "smallest p" in said
+    def blind(*args: object, **how: object) -> object:
+        """Each data set with the draws of the next: what a fit that ignores its data gives, where truths come from the prior."""
+        done = right(*args, **how)
+        return replace(done, draws=done.draws.roll(data_set=1).assign_coords(done.draws.coords))
+
+    for wrong in (narrow, blind):
+        monkeypatch.setattr(selfcheck, "fit_many", wrong)
+        said, _, passed = selfcheck._calibration({}, 1, 1, 100)
+        assert not passed and "smallest p" in said
+
+
+def test_what_is_not_a_number_is_not_near() -> None:
+    assert selfcheck._compared({"a": (0.01, 0.0), "b": (0.02, 0.01)}, (0.1, 0.07))[2]
+    assert not selfcheck._compared({"a": (0.01, 0.0), "b": (float("nan"), float("nan"))}, (0.1, 0.07))[2]
 
 
 @pytest.mark.slow
@@ -83,7 +94,7 @@ def test_the_command_writes_the_page_and_says_it_with_its_status(tmp_path, monke
 
 
 def test_impossible_numbers_are_refused() -> None:
-    for how in ({"cores": 0}, {"sets": 49}):
+    for how in ({"cores": 0}, {"sets": 99}):
         with pytest.raises(pg.SettingError, match=next(iter(how))):
             next(check_this_machine(**how))
 

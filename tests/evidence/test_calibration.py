@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, special, stats
 
 import progression as pg
 from progression.encoding import encode
@@ -152,6 +153,38 @@ def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
         "log-likelihood",
     }
     assert all(0 <= rank <= ranks.DRAWS for rank in found["ranks"].values()) and not found["problems"]
+
+
+@pytest.mark.parametrize("name", likelihoods.SUMMED)
+def test_patients_summed_out_are_those_integrated_out(name: str) -> None:
+    """One patient after another by adaptive quadrature over the density given the level, which is that of the program."""
+    of = truths.simulated(name, "sparse", 1)
+    p = {key: one[None] for key, one in of.population.items()}
+    total = 0.0
+    for who in of.visits["subject"].unique():
+        one = dataclasses.replace(of, visits=of.visits[of.visits["subject"] == who].assign(subject="p0"))
+        for k in range(max(1, np.size(of.population["mean_level"]))):
+            centre, sd = (float(np.ravel(of.population[key])[k]) for key in ("mean_level", "sd_patient"))
+
+            def density(level: float, one: Any = one, k: int = k, centre: float = centre, sd: float = sd) -> float:
+                at = np.full((1, 1, 2), of.population["mean_level"]) if name == "sle_joints" else np.array([[level]])
+                at[..., k if name == "sle_joints" else 0] = level
+                found = likelihoods.log_likelihood(one, p, {"level": at})[0]
+                return float(np.exp(found) * stats.norm.pdf(level, centre, sd))
+
+            fixed = likelihoods.log_likelihood(one, p, {"level": np.full((1, 1, 2), of.population["mean_level"])})[0] if name == "sle_joints" else 0.0  # fmt: skip
+            other = 0.0 if name == "sle_crp" else fixed - _of_count(one, p, k)
+            total += (
+                np.log(integrate.quad(density, centre - 8 * sd, centre + 8 * sd, limit=400, points=[centre])[0]) - other
+            )
+    assert likelihoods.marginal_log_likelihood(of, p)[0] == pytest.approx(total, abs=0.05)
+
+
+def _of_count(of: Any, p: Any, k: int) -> float:
+    """Log-likelihood of one of the two counts with every level at its mean."""
+    rows = likelihoods.Rows(of)
+    logit = p["mean_level"][:, None] + likelihoods._course(rows, p)
+    return float(likelihoods.beta_binomial(rows[likelihoods.COUNTS[k]], 28, special.expit(logit[..., k]), p["overdispersion"][:, k, None]).sum())  # fmt: skip
 
 
 @pytest.mark.evidence

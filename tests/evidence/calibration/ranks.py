@@ -16,7 +16,7 @@ from scipy import optimize, special, stats
 DRAWS, BINS = 99, 20  # 100 possible ranks, five a bin
 LEVELS = (0.5, 0.9, 0.95)
 FEWEST = 1e-4  # no p-value may lie below
-ALPHA, POWER = 0.01, 0.8  # at which the smallest detectable faults are stated
+ALPHA, POWER = 0.01, 0.8  # at which the smallest detectable faults of one quantity are stated, beside those at `FEWEST`
 UNIFORM = np.full(DRAWS + 1, 1 / (DRAWS + 1))
 COVERAGE_ERRORS = 2.6  # Monte Carlo standard errors
 
@@ -101,15 +101,15 @@ def power(n: int, probability: np.ndarray, alpha: float = ALPHA) -> tuple[float,
     return float(by_bins), leaves(n, pointwise_level(n, alpha), probability)
 
 
-@lru_cache(maxsize=16)
-def detectable(n: int) -> dict[str, float | None]:
-    """The smallest faults of a normal posterior that either test finds in `n` sets with a chance of 80 % at 1 %; None: none.
+@lru_cache(maxsize=32)
+def detectable(n: int, alpha: float = ALPHA) -> dict[str, float | None]:
+    """The smallest faults of a normal posterior that either test finds in `n` sets with a chance of 80 % at `alpha`; None: none.
 
     A shift of its mean in posterior SDs; its SD as a multiple of the true one.
     """
 
     def smallest(fault: Callable[[float], np.ndarray], none: float, most: float) -> float | None:
-        missed = lambda x: max(power(n, fault(x))) - POWER  # noqa: E731
+        missed = lambda x: max(power(n, fault(x), alpha)) - POWER  # noqa: E731
         return round(float(optimize.brentq(missed, none, most, xtol=2e-3)), 2) if missed(most) > 0 else None
 
     return {
@@ -119,22 +119,26 @@ def detectable(n: int) -> dict[str, float | None]:
     }
 
 
-def count_band(n: int) -> tuple[int, int]:
-    """Where 95 % of the numbers of p-values below 0.05 among `n` independent ones lie."""
-    low, high = stats.binom.ppf([0.025, 0.975], n, 0.05)
-    return int(low), int(high)
+def most(n: int) -> int:
+    """The upper end of the 95 % band of the number of p-values below 0.05 among `n` independent ones."""
+    return int(stats.binom.ppf(0.975, n, 0.05))
 
 
 def few_enough(p_values: Sequence[float]) -> bool:
-    """Whether the number of p-values below 0.05 lies within the 95 % band of as many independent ones, and none below `FEWEST`.
+    """Whether the number of p-values below 0.05 is not above the 95 % band of as many independent ones, and none below `FEWEST`.
 
-    Quantities of the same sets depend on each other: a calibrated model leaves the band more often than one time in twenty.
+    Quantities of the same sets depend on each other: a calibrated model exceeds the band more often than one time in forty. Too few are no
+    fault.
     """
     p = np.asarray(p_values)
-    low, high = count_band(len(p))
-    return bool(low <= np.sum(p < 0.05) <= high and np.all(p >= FEWEST))
+    return bool(np.sum(p < 0.05) <= most(len(p)) and np.all(p >= FEWEST))
 
 
 def covers(hits: int, n: int, level: float) -> bool:
     """Whether a number of intervals that hold the truth is within 2.6 Monte Carlo standard errors of what was promised."""
     return bool(abs(hits / n - level) <= COVERAGE_ERRORS * np.sqrt(level * (1 - level) / n))
+
+
+def coverage_p(hits: int, n: int, level: float) -> float:
+    """Exact two-sided p-value of such a number: of many intervals some are beyond 2.6 errors by chance alone."""
+    return float(stats.binomtest(hits, n, level).pvalue)
