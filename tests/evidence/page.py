@@ -78,7 +78,7 @@ def calibration() -> Iterator[str]:
         "test",
         "p < 0.05",
         "of",
-        "band",
+        "at most",
         "smallest p",
         "fit has problems",
         "diverged",
