@@ -67,6 +67,7 @@ def test_nothing_in_a_file_is_executed(fit, tmp_path, monkeypatch):
     assert facts["model"] == "als_slope" and facts["priors"]["sd_slope"]["distribution"] == "HalfNormal"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.0005, 0.3, 0.999999])
 def test_a_torn_file(share, fit, tmp_path):
     path = fit.save(tmp_path / "run.nc")

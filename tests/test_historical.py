@@ -192,6 +192,7 @@ def test_a_rate_without_events_is_fitted_and_says_what_it_cannot() -> None:
     assert np.isnan(found.ess("moment")) and np.isnan(found.summary().loc["new study", "sd"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("means", [(-0.3, -(0.1 + 0.2), -0.3), (-1, -1, -1), (-1, -1.0001, -1)])
 def test_estimates_that_happen_to_be_alike_do_not_settle_the_spread(means: tuple[float, ...]) -> None:
     """Their errors say what spread could have been seen: 0.1, so that one of that size stays possible."""

@@ -190,6 +190,7 @@ def test_the_gradient_is_that_of_the_density(case):
         np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_mode_and_curvature_are_those_of_the_density(case):
     made, mode, _ = explored(case)

@@ -107,6 +107,7 @@ OTHER = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", OTHER.values(), ids=OTHER)
 def test_a_folder_of_other_settings_is_refused(copied, other):
     with pytest.raises(SettingError, match="Give the same settings"):

@@ -85,6 +85,7 @@ FEWER = {"exact_duplicates": 0, "partial_duplicates": 0, "missing_day": 1, "miss
          "after_death": 0, "death_without_day": 0, "death_unstated": 0, "no_total": 2, "impossible_vital_capacity": 0}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEWER)
 def test_a_repair_does_what_it_says(tmp_path: Path, kind: str) -> None:
     clean, planted = folder.forms(30), folder.forms(30)
