@@ -18,7 +18,7 @@ from tests.evidence.calibration import figures, likelihoods, ranks, records, set
 # What has not been run yet (`python -m tests.evidence.calibration MODEL`): what comes takes its name off.
 MARGINAL, NUTS = ["sparse, marginal", "dense, marginal"], ["sparse, nuts", "dense, nuts"]
 LACKING = {
-    "als_slope": ["dense, marginal", *NUTS],
+    "als_slope": ["dense, marginal", "dense, nuts"],
     "als_shared": MARGINAL + NUTS,
     "als_bounded": MARGINAL + NUTS,
     "als_items": NUTS,
