@@ -12,12 +12,11 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import progression as pg
 from progression import power_commands, selfcheck_command
-from progression.terminal import console, errors, loaded
+from progression.terminal import console, errors, loaded, steps
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Bayesian models of disease progression: from a table of visits to a posterior contrast.")  # fmt: skip
@@ -176,15 +175,8 @@ def demo(
     loaded()
     from progression import demo as road  # here, so that --help does not load the models
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     done = []
-    with Progress(*columns, console=console) as progress:
+    with steps() as progress:
         task = progress.add_task("compiling and fitting", total=len(road.JOBS) + 1)
         for job, one in road.fits(out / "fits", draws=draws):
             done.append(one)

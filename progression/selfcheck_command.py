@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from progression.terminal import console, loaded
+from progression.terminal import console, loaded, steps
 
 __all__ = ["selfcheck"]
 
@@ -26,8 +25,7 @@ def selfcheck(
     from progression.reporting.selfcheck import write
 
     done = None
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as progress:
+    with steps(transient=True) as progress:
         task = progress.add_task("checking", total=checks.count())
         for done in checks.check_this_machine(cores=cores, random_seed=seed):
             one = done.findings[-1]

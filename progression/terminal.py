@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import progression as pg
 
@@ -16,3 +17,9 @@ def loaded() -> None:
     _ = pg.fit, pg.contrast
     gc.freeze()
     gc.enable()
+
+
+def steps(*, transient: bool = False) -> Progress:
+    """A bar for a command of a few steps: which is being done, how many are, and for how long."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())  # fmt: skip
+    return Progress(*columns, console=console, transient=transient)

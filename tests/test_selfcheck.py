@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import progression as pg
-from progression import selfcheck
+from progression import selfcheck, truth_ranks
 from progression.cli import app
 from progression.plots.selfchecks import self_check
 from progression.reporting.selfcheck import write
@@ -42,8 +42,10 @@ def test_fits_are_near_the_reference_and_one_that_is_off_fails(monkeypatch: pyte
 
 def test_draws_that_are_too_narrow_fail_the_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks: dict[str, np.ndarray] = {}
-    assert selfcheck._calibration(ranks, 1, 1, 100)[2] and all(one.shape == (100,) for one in ranks.values())
-    right = selfcheck.fit_many
+    assert truth_ranks.calibration(ranks, cores=1, random_seed=1, sets=100)[2] and all(
+        one.shape == (100,) for one in ranks.values()
+    )
+    right = truth_ranks.fit_many
 
     def narrow(*args: object, **how: object) -> object:
         done = right(*args, **how)
@@ -55,8 +57,8 @@ def test_draws_that_are_too_narrow_fail_the_calibration(monkeypatch: pytest.Monk
         return replace(done, draws=done.draws.roll(data_set=1).assign_coords(done.draws.coords))
 
     for wrong in (narrow, blind):
-        monkeypatch.setattr(selfcheck, "fit_many", wrong)
-        said, _, passed = selfcheck._calibration({}, 1, 1, 100)
+        monkeypatch.setattr(truth_ranks, "fit_many", wrong)
+        said, _, passed = truth_ranks.calibration({}, cores=1, random_seed=1, sets=100)
         assert not passed and "smallest p" in said
 
 

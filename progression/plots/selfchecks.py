@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from progression.plots.style import ARM_COLOURS, FAILED, FAINT, INK, MEDIUM, SMALL, framed, message, plain, tidy
-from progression.selfcheck import NEAR, RANKED, SelfCheck
+from progression.selfcheck import NEAR, SelfCheck
+from progression.truth_ranks import RANKED
 
 __all__ = ["self_check"]
 

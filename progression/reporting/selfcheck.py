@@ -13,7 +13,7 @@ from progression.store import write_atomically
 
 _CAPTION = (
     "Left: posterior means of als_slope on the simulated trial of the package, less what NumPy alone computed; grey is how far Monte Carlo error goes. "
-    "Right: ranks of true values among posterior draws, one line an estimand; grey is where 99 % of single values lie if all is right. SIMULATED data."
+    "Right: ranks of true values among posterior draws, one line a quantity; grey is where 99 % of single values lie if all is right. SIMULATED data."
 )
 
 

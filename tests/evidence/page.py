@@ -53,7 +53,7 @@ def written() -> str:
 HEAD = """# Evidence
 
 What was done to find out whether the numbers of this package are right, what was found, and what has not been looked at. Every number below is
-read by `python -m tests.evidence.page` from a record that a command made; each record holds the date, seeds, versions, and a hash of the code that it is of. A
+read by `python -m tests.evidence.page` from a record that a command made; each record holds its date, versions, and a hash of the code that it is of. A
 record of other code than this fails `make test`. All data here are SIMULATED unless a line says otherwise.
 
 `progression selfcheck` does a short form of it on your own machine and writes a page; `make evidence` does all of it again and goes on where it
@@ -100,7 +100,7 @@ def calibration() -> Iterator[str]:
                          said[test]["quantities"], high, f"{said[test]['smallest']:.2g}",
                          *([f"{bad} of {n}", diverged, hours, one["made"]] if first else [""] * 4)])  # fmt: skip
     if known:
-        small, of = (sum(one["verdict"][test][name] for one in known.values() for test in ("chi_square",)) for name in ("below_0.05", "quantities"))  # fmt: skip
+        small, of = (sum(one["verdict"]["chi_square"][name] for one in known.values()) for name in ("below_0.05", "quantities"))  # fmt: skip
         high = ranks.most(of)
         yield table(header, rows)
         yield f"Over all models: {small} of {of} chi-square p-values below 0.05, at most {high} wanted."
@@ -174,7 +174,7 @@ def engines() -> Iterator[str]:
     """Both engines on the same trials."""
     record = read(TESTED / "agreement.json")
     yield "## The marginal engine against long NUTS runs"
-    yield f"Trials of six models, each fitted by NUTS with at least 10,000 effective draws and by the marginal engine ({record['made']}, `{record['by']}`). Shares of trials whose mean is within 0.05 SD, SD within 5 %, and probability of the primary estimand within what the Monte Carlo error of NUTS alone, or those of both engines, allow."
+    yield f"Trials of {len(record['verdicts'])} models, each fitted by NUTS with at least 10,000 effective draws and by the marginal engine ({record['made']}, `{record['by']}`). Shares of trials whose mean is within 0.05 SD, SD within 5 %, and probability of the primary estimand within what the Monte Carlo error of NUTS alone, or those of both engines, allow."
     yield table(["model", "trials", "mean", "SD", "probability, error of NUTS alone", "probability, errors of both", "flagged by itself"], [
         [f"`{model}`", one["sets"], f"{100 * one['mean']:.0f} %", f"{100 * one['sd']:.0f} %", f"{100 * one['p']:.1f} %", f"{100 * one['agree_with_both_errors']:.1f} %", one["flagged"]]
         for model, one in record["verdicts"].items()
@@ -191,7 +191,7 @@ def recoveries() -> Iterator[str]:
                  for which, one in part.items() if isinstance(one, dict) and "coverage" in one]  # fmt: skip
     for name, record in (("als_bounded", bounded), ("als_slope", bounded)):
         one = record[name]
-        rows.append([f"`{name}`" + (", 25 % of scores at the floor" if name == "als_bounded" else ", the same trials: the wrong model"), "difference over 12 months", record["trials"],
+        rows.append([f"`{name}`" + (f", {100 * bounded['share_at_floor']:.0f} % of scores at the floor" if name == "als_bounded" else ", the same trials: the wrong model"), "difference over 12 months", record["trials"],
                      f"{one['bias']:+.3f} ({one['bias_error']:.3f})", _three(one["coverage"]), record["made"]])  # fmt: skip
     for name, one in shared["results"].items():
         rows.append([f"`als_shared`, priors {name}", "`drr`", one["trials"], f"{one['bias']:+.4f} ({one['bias_error']:.4f})",
@@ -239,7 +239,7 @@ def faults() -> Iterator[str]:
         yield "**Not run yet**: a thousand fits in one process, four processes on an empty cache (`python -m tests.evidence.faults`)."
         return
     cold = record["cold_cache"]
-    yield table(["fits in one process", "by", "memory at the end, and more than after the first half", "more handles", "more threads", "flat"], [
+    yield table(["fits in one process", "by", "memory at the end; last third less first, once all is loaded", "more handles", "more threads", "flat"], [
         [f"{one['fits'][-1]:,}", name, f"{np.mean(one['memory_mb'][-5:]):.0f} MB, {one['grown_mb']:+.1f} MB", one["more_handles"], one["more_threads"], "yes" if one["flat"] else "**no**"]
         for name, one in record["fits"].items()
     ])  # fmt: skip

@@ -155,6 +155,21 @@ def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
     assert all(0 <= rank <= ranks.DRAWS for rank in found["ranks"].values()) and not found["problems"]
 
 
+@pytest.mark.slow
+def test_sets_at_once_are_those_one_by_one() -> None:
+    """`fit_many` asked for parameters as if they were estimands, beside `fit`: the same sets and truths, the same places but for Monte Carlo error."""
+    at_once = sets.several("sle_crp", "sparse", range(4))
+    for index, made in enumerate(at_once):
+        alone = sets.one("sle_crp", "sparse", "marginal", index)
+        assert set(made["ranks"]) == {name for name in alone["ranks"] if " of p" not in name}
+        assert all(0 <= rank <= ranks.DRAWS for rank in made["ranks"].values())
+        for name, rank in made["ranks"].items():
+            # Two lots of 99 draws; the likelihoods are not the same function of them.
+            assert name == "log-likelihood" or abs(rank - alone["ranks"][name]) <= 30, (index, name)
+        for name, share in made["below"].items():
+            assert share == pytest.approx(alone["below"][name], abs=0.1)
+
+
 @pytest.mark.parametrize("name", likelihoods.SUMMED)
 def test_patients_summed_out_are_those_integrated_out(name: str) -> None:
     """One patient after another by adaptive quadrature over the density given the level, which is that of the program."""

@@ -1,7 +1,7 @@
 """Simulation-based calibration of every model on the shelf.
 
     python -m tests.evidence.calibration                       # all of it: days on two cores; goes on where it was cut off
-    python -m tests.evidence.calibration als_slope --sets 20   # a look: nothing is written
+    python -m tests.evidence.calibration als_slope --sets 32   # a look: nothing is written
 
 Parameters are drawn from each model's own priors, data simulated by NumPy, the posterior asked for the rank of every truth: uniform, if
 priors, program and engine are what they are said to be. Two regimes each: sparse, the size of the pilots, and dense. Writes
@@ -19,21 +19,13 @@ from typing import Any
 
 from joblib import Parallel, delayed
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import track
 
 from progression.store import write_atomically
 from tests.evidence.calibration import figures, records
 from tests.evidence.calibration.sets import SETS, done
 
 BLOCK = 32  # sets a task, as many as `fit_many` does together: a worker keeps what it has compiled, and none waits long for the last one
-
-columns = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TimeElapsedColumn(),
-    TimeRemainingColumn(),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in given.models if name not in SETS]
     if unknown:
         parser.error(f"no such model: {', '.join(unknown)}; known are {', '.join(SETS)}")
+    parts = {"-".join(part) for model in given.models or SETS for part in SETS[model]}
+    if wrong := sorted(set(given.only or ()) - parts):
+        parser.error(f"--only: no such part: {', '.join(wrong)}; there are {', '.join(sorted(parts))}")
     if given.sets is not None and given.sets < BLOCK:
         parser.error(f"--sets: at least {BLOCK}, fewer say nothing of ranks")
     good = [calibrate(model, given) for model in given.models or SETS]
@@ -66,13 +61,12 @@ def calibrate(model: str, given: argparse.Namespace) -> bool:
         found = _run(model, part, min(given.sets or n, n), given)
         known[name] = records.group(found)
         if not given.sets:
-            path = records.write(
-                model, records.record(model, {key: known[key] for key in records.names(model) if key in known})
-            )
-            write_atomically(
-                path.with_suffix(".png"), figures.png(figures.ecdf_differences(model, records.groups_so_far(model)))
-            )
+            held = {key: known[key] for key in records.names(model) if key in known}
+            path = records.write(model, records.record(model, held))
+            write_atomically(path.with_suffix(".png"), figures.png(figures.ecdf_differences(model, held)))
             sys.stdout.write(f"{name} put into {path}\n")
+    if not known:  # none of what was asked for is of this model
+        return True
     sys.stdout.write(records.in_words(model, known) + "\n")
     return bool(records.verdict(known)["calibrated"])
 
@@ -81,13 +75,10 @@ def _run(model: str, part: tuple[str, str], n: int, given: argparse.Namespace) -
     folder = given.work / records.folder_name(model)
     blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
     run = Parallel(n_jobs=given.workers, return_as="generator")(delayed(done)([(model, *part, k) for k in block], folder) for block in blocks)  # fmt: skip
-    found: list[dict[str, Any]] = []
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"{model}, {', '.join(part)}", total=n)
-        for block in run:
-            found += block
-            progress.advance(task, len(block))
-    return found
+    watched = track(
+        run, f"{model}, {', '.join(part)}: blocks of {BLOCK}", total=len(blocks), console=Console(stderr=True)
+    )
+    return [one for block in watched for one in block]
 
 
 if __name__ == "__main__":

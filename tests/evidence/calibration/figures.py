@@ -19,12 +19,12 @@ _ALPHA = 0.05
 
 
 def ecdf_differences(model: str, groups: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """A line a quantity; the joint log-likelihood thick, those outside the band of 1e-4 red and named."""
+    """A line a quantity; the log-likelihood thick, those outside the band of 1e-4 red and named."""
     rows = -(-len(groups) // 2)
     n_quantities = sum(len(own["quantities"]) for own in groups.values())
     expected = int(np.ceil(_ALPHA * n_quantities))
     legend = [Line2D([], [], color=ARM_COLOURS[1], linewidth=0.8, alpha=0.6, label="a parameter, estimand or patient's effect"),
-              Line2D([], [], color=INK, linewidth=2, label="joint log-likelihood"),
+              Line2D([], [], color=INK, linewidth=2, label="log-likelihood"),
               Line2D([], [], color=FAILED, linewidth=1.6, label=f"p below {ranks.FEWEST:g}"),
               Patch(facecolor=FAINT, label=f"95 % band of one line; {expected} of {n_quantities} leave it by chance")]  # fmt: skip
     title = f"{model}: ranks of simulated truths among {ranks.DRAWS} posterior draws, ECDF less the uniform one"

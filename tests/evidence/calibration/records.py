@@ -57,9 +57,8 @@ def group(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     count = {name: ranks.counts([one["ranks"][name] for one in found]) for name in found[0]["ranks"]}
     by_rank: dict[tuple[int, ...], str] = {}
     same: dict[str, str] = {}
-    for name in (
-        count
-    ):  # an effect, its exponential and its negative have the same ranks in every set, up to direction: they count once
+    # An effect, its exponential and its negative have the same ranks in every set, up to direction: they count once.
+    for name in count:
         own = tuple(one["ranks"][name] for one in found)
         first = by_rank.setdefault(min(own, tuple(ranks.DRAWS - rank for rank in own)), name)
         if first != name:
@@ -184,7 +183,10 @@ def in_words(model: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
                   f"  found with a chance of 80 % at 1 %: a shift of {_at(can['shift'])} SD, an SD {_at(can['sd_too_small'])} or {_at(can['sd_too_large'])} times the true one",
                   f"  coverage {json.dumps(own['covered'])}; {seen['with_problems']} with problems, {seen['fell_back_to_nuts']} by NUTS instead, {seen.get('with_divergences', 0)} with divergences"]  # fmt: skip
     said = verdict(groups)
-    return "\n".join([*lines, f"{model}: " + ("calibrated" if said["calibrated"] else "; ".join(said["faults"]))])
+    so_far = f"{len(groups)} of {len(SETS[model])} parts, {sum(own['sets'] for own in groups.values()):,} sets"
+    return "\n".join(
+        [*lines, f"{model} ({so_far}): " + ("calibrated" if said["calibrated"] else "; ".join(said["faults"]))]
+    )
 
 
 def _at(value: float | None) -> str:
