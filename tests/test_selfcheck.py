@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 import progression as pg
@@ -40,7 +41,7 @@ def test_fits_are_near_the_reference_and_one_that_is_off_fails(monkeypatch: pyte
         assert not passed and "slope_effect" in said
 
 
-def test_draws_that_are_too_narrow_fail_the_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draws_that_are_too_narrow_or_ignore_the_data_fail_the_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks: dict[str, np.ndarray] = {}
     assert truth_ranks.calibration(ranks, cores=1, random_seed=1, sets=100)[2] and all(
         one.shape == (100,) for one in ranks.values()
@@ -52,14 +53,23 @@ def test_draws_that_are_too_narrow_fail_the_calibration(monkeypatch: pytest.Monk
         return replace(done, draws=done.draws.mean("draw") + 0.5 * (done.draws - done.draws.mean("draw")))
 
     def blind(*args: object, **how: object) -> object:
-        """Each data set with the draws of the next: what a fit that ignores its data gives, where truths come from the prior."""
-        done = right(*args, **how)
-        return replace(done, draws=done.draws.roll(data_set=1).assign_coords(done.draws.coords))
+        """Every draw that of some data set or other: draws from the prior, by whose ranks alone nothing is wrong."""
+        done, rng = right(*args, **how), np.random.default_rng(2)
+        other = np.argsort(rng.uniform(size=(len(done.draws.data_set), len(done.draws.draw))), axis=0)
+        mixed = {
+            name: one.transpose("data_set", "draw", ...).copy(data=np.take_along_axis(
+                one.transpose("data_set", "draw", ...).to_numpy(), other.reshape(*other.shape, *(1,) * (one.ndim - 2)), axis=0))
+            for name, one in done.draws.items()
+        }  # fmt: skip
+        return replace(done, draws=done.draws.assign(mixed))
 
-    for wrong in (narrow, blind):
+    for wrong, seen in ((narrow, "("), (blind, "(distance from a plain estimate)")):
         monkeypatch.setattr(truth_ranks, "fit_many", wrong)
-        said, _, passed = truth_ranks.calibration({}, cores=1, random_seed=1, sets=100)
-        assert not passed and "smallest p" in said
+        said, _, passed = truth_ranks.calibration({}, cores=1, random_seed=1, sets=200)
+        assert not passed and seen in said.split("smallest p")[1]
+    kept: dict[str, np.ndarray] = {}
+    truth_ranks.calibration(kept, cores=1, random_seed=1, sets=200)
+    assert stats.chisquare(np.histogram(kept["slope_difference"], 20, range=(0, 100))[0]).pvalue > 1e-4
 
 
 def test_what_is_not_a_number_is_not_near() -> None:

@@ -81,6 +81,7 @@ def calibration() -> Iterator[str]:
         "at most",
         "smallest p",
         "fit has problems",
+        "by NUTS instead",
         "diverged",
         "hours",
         "made",
@@ -91,14 +92,16 @@ def calibration() -> Iterator[str]:
         sets = ", ".join(f"{own['sets']:,} ({name.replace(', ', ' ')})" for name, own in one["groups"].items())
         n = sum(own["sets"] for own in one["groups"].values())
         seen = [own["diagnostics"] for own in one["groups"].values()]
-        bad, diverged = (sum(own.get(name, 0) for own in seen) for name in ("with_problems", "with_divergences"))
+        bad, instead, diverged = (
+            sum(own.get(name, 0) for own in seen) for name in ("with_problems", "fell_back_to_nuts", "with_divergences")
+        )
         hours = f"{sum(own.get('seconds', 0) for own in seen) / 3600:.1f}"
         for test in ("chi_square", "ecdf"):
             high = ranks.most(said[test]["quantities"])
             first = test == "chi_square"
             rows.append([f"`{model}`" if first else "", sets if first else "", "chi-square" if first else "ECDF", said[test]["below_0.05"],
                          said[test]["quantities"], high, f"{said[test]['smallest']:.2g}",
-                         *([f"{bad} of {n}", diverged, hours, one["made"]] if first else [""] * 4)])  # fmt: skip
+                         *([f"{bad} of {n}", instead, diverged, hours, one["made"]] if first else [""] * 5)])  # fmt: skip
     if known:
         small, of = (sum(one["verdict"]["chi_square"][name] for one in known.values()) for name in ("below_0.05", "quantities"))  # fmt: skip
         high = ranks.most(of)
