@@ -276,7 +276,7 @@ def coverage_figure() -> Figure:
         axes.scatter(off, np.arange(len(rows)) + 0.2 * (k - 1), s=16, c=colours, zorder=3)
         axes.scatter([], [], s=16, color=ARM_COLOURS[k + 1], label=f"{100 * level:g} % intervals")
     axes.set_yticks(np.arange(len(rows)), [plain(label) for label in labels], size=7)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"Monte Carlo standard errors; grey: within {ranks.COVERAGE_ERRORS}", size=SMALL)
     axes.legend(frameon=False, fontsize=SMALL, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
