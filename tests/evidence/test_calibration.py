@@ -130,11 +130,11 @@ def test_verdict_names_what_fails() -> None:
     own = {"engine": "marginal", "problems": [], "fell_back": "", "longer": False, "r_hat": 1.0, "ess": 900, "seconds": 1.0,
            "pareto_k": 0.1, "quadrature_error": 0.0}  # fmt: skip
     found = [
-        {"ranks": {"a": a, "2 a": a, "b": b}, "below": {"b": b / ranks.DRAWS}, **own}
+        {"ranks": {"a": a, "2 a": a, "-a": ranks.DRAWS - a, "b": b}, "below": {"b": b / ranks.DRAWS}, **own}
         for a, b in zip(good, bad, strict=True)
     ]
     made = {"sparse, marginal": records.group(found)}
-    assert made["sparse, marginal"]["same_ranks"] == {"2 a": "a"}
+    assert made["sparse, marginal"]["same_ranks"] == {"2 a": "a", "-a": "a"}
     said = records.verdict(made)
     assert not said["calibrated"] and said["chi_square"]["of"] == "sparse, marginal, b"
     assert any("intervals of 0.9 hold b" in fault for fault in said["faults"])
@@ -153,6 +153,21 @@ def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
         "log-likelihood",
     }
     assert all(0 <= rank <= ranks.DRAWS for rank in found["ranks"].values()) and not found["problems"]
+
+
+def test_a_set_that_ran_longer_keeps_why_it_fell_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, right = [], sets._fit
+
+    def first_by_nuts(of: Any, cohort: Any, engine: str, seed: int, how: Any) -> Any:
+        asked.append(engine)
+        done = right(of, cohort, "marginal", seed, sets.HOW["marginal"])
+        few = dataclasses.replace(done.diagnostics, table=done.diagnostics.table.assign(ess_bulk=1.0))
+        told = {"engine": "nuts"} if len(asked) > 1 else {"engine": "nuts", "fell_back": "it could not vouch"}
+        return dataclasses.replace(done, settings={**done.settings, **told}, diagnostics=few)
+
+    monkeypatch.setattr(sets, "_fit", first_by_nuts)
+    found = sets.one("als_slope", "sparse", "marginal", 0)
+    assert asked == ["marginal", "nuts"] and found["longer"] and found["fell_back"] == "it could not vouch"
 
 
 @pytest.mark.slow
