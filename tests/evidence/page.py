@@ -19,7 +19,7 @@ from progression.plots.style import ARM_COLOURS, FAILED, FAINT, INK, MEDIUM, SMA
 from progression.store import write_atomically
 from tests.evidence import sources
 from tests.evidence.calibration import figures, ranks, records
-from tests.evidence.calibration.sets import SETS
+from tests.evidence.calibration.plan import SETS
 
 PAGE = sources.ROOT / "docs" / "evidence.md"
 OWN = Path("docs") / "evidence"
@@ -69,12 +69,13 @@ def calibration() -> Iterator[str]:
         f"truth among {ranks.DRAWS} posterior draws noted: uniform, if priors, program and engine are what they are said to be (Talts et al. 2018; with the joint "
         "log-likelihood among the quantities, Modrák et al. 2023, which alone sees a likelihood that is left out). *Sparse* is the size of the pilots, *dense* a trial of 2 x 60. "
         "Of calibrated quantities one in twenty has p < 0.05; `of` is how many there are, `at most` the upper end of the 95 % band of independent counts. Quantities of the same sets depend on "
-        "each other, so that a calibrated model exceeds it more often than one time in forty. Each engine has data sets of its own. The verdict: not more small p-values than that, none below 1e-4. "
-        "`sle_crp` and `sle_joints` go through `fit_many` where the engine is marginal: no patient's effect is ranked then, and the log-likelihood has the patients summed out."
+        "each other, so that a calibrated model exceeds it more often than one time in forty. The verdict: not more small p-values than that, none below 1e-4. "
+        "Three roads, each with data sets of its own: *marginal* and *nuts* are `pg.fit` by either engine, with three patients' effects among what is ranked; *many* is `pg.fit_many`, which draws no patient's effect, so that "
+        "the log-likelihood has the patients summed out."
     )
     header = [
         "model",
-        "sets (regime, engine)",
+        "sets (regime, road)",
         "test",
         "p < 0.05",
         "of",
@@ -101,7 +102,7 @@ def calibration() -> Iterator[str]:
             first = test == "chi_square"
             rows.append([f"`{model}`" if first else "", sets if first else "", "chi-square" if first else "ECDF", said[test]["below_0.05"],
                          said[test]["quantities"], high, f"{said[test]['smallest']:.2g}",
-                         *([f"{bad} of {n}", instead, diverged, hours, one["made"]] if first else [""] * 5)])  # fmt: skip
+                         *([f"{bad} of {n}", instead, diverged, hours, max(own["made"] for own in one["groups"].values())] if first else [""] * 5)])  # fmt: skip
     if known:
         small, of = (sum(one["verdict"]["chi_square"][name] for one in known.values()) for name in ("below_0.05", "quantities"))  # fmt: skip
         high = ranks.most(of)

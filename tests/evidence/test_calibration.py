@@ -8,26 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import integrate, special, stats
+from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
 from progression.engines import forward
-from tests.evidence.calibration import figures, likelihoods, ranks, records, sets, truths
+from tests.evidence.calibration import figures, likelihoods, many_sets, plan, ranks, records, sets, summed, truths
 
 # What has not been run yet (`python -m tests.evidence.calibration MODEL`): what comes takes its name off.
-MARGINAL, NUTS = ["sparse, marginal", "dense, marginal"], ["sparse, nuts", "dense, nuts"]
+MARGINAL, MANY, NUTS = ([f"{regime}, {road}" for regime in truths.REGIMES] for road in ("marginal", "many", "nuts"))
 LACKING = {
-    "als_slope": ["dense, marginal", "dense, nuts"],
-    "als_shared": MARGINAL + NUTS,
-    "als_bounded": MARGINAL + NUTS,
+    "als_slope": ["dense, marginal", "dense, nuts", *MANY],
+    "als_shared": MARGINAL + MANY + NUTS,
+    "als_bounded": MANY + NUTS,
     "als_items": NUTS,
-    "als_antibody": NUTS,
+    "als_antibody": MANY + NUTS,
     "sle_activity": NUTS,
-    "sle_crp": MARGINAL + NUTS,
-    "sle_joints": MARGINAL + NUTS,
+    "sle_crp": MANY + NUTS,
+    "sle_joints": MANY + NUTS,
 }
-RECORDED = [model for model in sets.SETS if records.record_path(model).exists()]
+RECORDED = [model for model in plan.SETS if records.record_path(model).exists()]
 N = 400
 
 
@@ -35,9 +35,9 @@ def published(model: str) -> dict[str, Any]:
     return json.loads(records.record_path(model).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("model", list(sets.SETS))
+@pytest.mark.parametrize("model", list(plan.SETS))
 def test_every_model_has_its_sets_or_is_known_to_lack_them(model: str) -> None:
-    assert set(sets.SETS) == set(truths.DESIGNS) == set(pg.models())
+    assert set(plan.SETS) == set(truths.DESIGNS) == set(pg.models())
     held = records.groups_so_far(model)
     assert sorted(set(records.names(model)) - set(held)) == sorted(LACKING.get(model, []))
     assert bool(held) == (model in RECORDED), f"stale: run `python -m tests.evidence.calibration {model}` again"
@@ -47,8 +47,9 @@ def test_every_model_has_its_sets_or_is_known_to_lack_them(model: str) -> None:
 @pytest.mark.parametrize("model", RECORDED)
 def test_record_is_of_this_code(model: str) -> None:
     one = published(model)
-    assert one["code"] == records.code(model), f"stale: run `python -m tests.evidence.calibration {model}` again"
-    assert list(one["groups"]) == [name for name in records.names(model) if name in one["groups"]]
+    assert list(one["groups"]) == list(records.groups_so_far(model)), (
+        f"stale: run `python -m tests.evidence.calibration {model}` again"
+    )
     assert one["priors"] == {name: repr(prior) for name, prior in pg.models()[model].priors.items()}
 
 
@@ -160,7 +161,7 @@ def test_a_set_that_ran_longer_keeps_why_it_fell_back(monkeypatch: pytest.Monkey
 
     def first_by_nuts(of: Any, cohort: Any, engine: str, seed: int, how: Any) -> Any:
         asked.append(engine)
-        done = right(of, cohort, "marginal", seed, sets.HOW["marginal"])
+        done = right(of, cohort, "marginal", seed, plan.how("als_slope", "marginal"))
         few = dataclasses.replace(done.diagnostics, table=done.diagnostics.table.assign(ess_bulk=1.0))
         told = {"engine": "nuts"} if len(asked) > 1 else {"engine": "nuts", "fell_back": "it could not vouch"}
         return dataclasses.replace(done, settings={**done.settings, **told}, diagnostics=few)
@@ -171,9 +172,10 @@ def test_a_set_that_ran_longer_keeps_why_it_fell_back(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_sets_at_once_are_those_one_by_one() -> None:
+def test_sets_at_once_are_those_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """`fit_many` asked for parameters as if they were estimands, beside `fit`: the same sets and truths, the same places but for Monte Carlo error."""
-    at_once = sets.several("sle_crp", "sparse", range(4))
+    monkeypatch.setattr(many_sets, "OWN_SETS", 0)
+    at_once = many_sets.several("sle_crp", "sparse", range(4))
     for index, made in enumerate(at_once):
         alone = sets.one("sle_crp", "sparse", "marginal", index)
         assert set(made["ranks"]) == {name for name in alone["ranks"] if " of p" not in name}
@@ -185,40 +187,49 @@ def test_sets_at_once_are_those_one_by_one() -> None:
             assert share == pytest.approx(alone["below"][name], abs=0.1)
 
 
-@pytest.mark.parametrize("name", likelihoods.SUMMED)
-def test_patients_summed_out_are_those_integrated_out(name: str) -> None:
-    """One patient after another by adaptive quadrature over the density given the level, which is that of the program."""
-    of = truths.simulated(name, "sparse", 1)
-    p = {key: one[None] for key, one in of.population.items()}
-    total = 0.0
-    for who in of.visits["subject"].unique():
-        one = dataclasses.replace(of, visits=of.visits[of.visits["subject"] == who].assign(subject="p0"))
-        for k in range(max(1, np.size(of.population["mean_level"]))):
-            centre, sd = (float(np.ravel(of.population[key])[k]) for key in ("mean_level", "sd_patient"))
-
-            def density(level: float, one: Any = one, k: int = k, centre: float = centre, sd: float = sd) -> float:
-                at = np.full((1, 1, 2), of.population["mean_level"]) if name == "sle_joints" else np.array([[level]])
-                at[..., k if name == "sle_joints" else 0] = level
-                found = likelihoods.log_likelihood(one, p, {"level": at})[0]
-                return float(np.exp(found) * stats.norm.pdf(level, centre, sd))
-
-            fixed = likelihoods.log_likelihood(one, p, {"level": np.full((1, 1, 2), of.population["mean_level"])})[0] if name == "sle_joints" else 0.0  # fmt: skip
-            other = 0.0 if name == "sle_crp" else fixed - _of_count(one, p, k)
-            total += (
-                np.log(integrate.quad(density, centre - 8 * sd, centre + 8 * sd, limit=400, points=[centre])[0]) - other
-            )
-    assert likelihoods.marginal_log_likelihood(of, p)[0] == pytest.approx(total, abs=0.05)
+@pytest.mark.parametrize("name", [name for name, parts in plan.SETS.items() if ("sparse", "many") in parts])
+def test_patients_summed_out_are_those_drawn(name: str) -> None:
+    """One patient after another: the mean likelihood of very many draws of what is the patient's own, whose density is that of the program."""
+    of, n, rng = truths.simulated(name, "sparse", 0), 400_000, np.random.default_rng(7)
+    last = len(next(iter(of.patients.values()))) - 1
+    for i in sorted({0, max(last - 6, 1), last - 1, last}):
+        mine = of.visits["subject"] == f"p{i}"
+        facts = None if of.subjects is None else of.subjects.iloc[[i]].assign(subject="p0").reset_index(drop=True)
+        alone = dataclasses.replace(of, visits=of.visits[mine].assign(subject="p0").reset_index(drop=True), subjects=facts)  # fmt: skip
+        treated = bool(likelihoods.Rows(alone).treated[0])
+        one = {key: value[None] for key, value in of.population.items()}
+        found = likelihoods.log_likelihood(alone, one, own_effects(alone, treated, n, rng))
+        drawn = special.logsumexp(found) - np.log(n)
+        error = np.exp(found - drawn).std() / np.sqrt(n)
+        assert error < 0.02, "too few draws to say anything"
+        # Where a beta-binomial is looked up or an onset is one of eight, sums are near, not exact.
+        near = {"als_bounded": 0.02, "als_antibody": 0.05}.get(name, 0.005)
+        assert summed.marginal_log_likelihood(alone, one)[0] == pytest.approx(drawn, abs=near + 4 * error)
 
 
-def _of_count(of: Any, p: Any, k: int) -> float:
-    """Log-likelihood of one of the two counts with every level at its mean."""
-    rows = likelihoods.Rows(of)
-    logit = p["mean_level"][:, None] + likelihoods._course(rows, p)
-    return float(likelihoods.beta_binomial(rows[likelihoods.COUNTS[k]], 28, special.expit(logit[..., k]), p["overdispersion"][:, k, None]).sum())  # fmt: skip
+def own_effects(of: truths.Simulated, treated: bool, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What one patient may have, (draws, 1, ...), from the population and, of an onset, from within its interval."""
+    p, u, v = of.population, rng.normal(size=(n, 1)), rng.normal(size=(n, 1))
+    if of.model.startswith("sle"):
+        return {"level": p["mean_level"] + p["sd_patient"] * rng.normal(size=(n, 1, *p["mean_level"].shape))}
+    level = p["mean_level"] + p["sd_level"] * u + (treated * p["level_difference"][0] if "level_difference" in p else 0)
+    if of.model == "als_shared":
+        return {"level": level, "rate": p["mean_rate"] + p["sd_rate"][int(treated)] * v}
+    slope = p["mean_slope"] + p["sd_slope"] * (p["correlation"] * u + np.sqrt(1 - p["correlation"] ** 2) * v)
+    if of.model != "als_antibody":
+        return {"level": level, "slope": slope + treated * p["slope_effect"][0]}
+    low, high = (float(of.visits[name].iloc[0]) if treated else np.inf for name in ("onset_lower", "onset_upper"))
+    onset = np.full((n, 1), truths.NEVER)
+    if np.isfinite(high):
+        many = p["median_onset"] * (rng.exponential(size=40 * n) / np.log(2)) ** (1 / p["onset_shape"])
+        within = many[(many > low) & (many <= high)]
+        assert len(within) > 1000
+        onset = rng.choice(within, (n, 1))
+    return {"level": level, "slope": slope, "onset": onset}
 
 
 @pytest.mark.evidence
-@pytest.mark.parametrize("name", list(sets.SETS))
+@pytest.mark.parametrize("name", list(plan.SETS))
 def test_log_likelihood_is_that_of_the_program(name: str) -> None:
     """At draws from the prior: two programs, one of SciPy and one of PyMC, of the same density."""
     of, model = truths.simulated(name, "sparse", 3), pg.models()[name]

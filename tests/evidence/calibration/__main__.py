@@ -5,13 +5,14 @@
 
 Parameters are drawn from each model's own priors, data simulated by NumPy, the posterior asked for the rank of every truth: uniform, if
 priors, program and engine are what they are said to be. Two regimes each: sparse, the size of the pilots, and dense. Writes
-docs/evidence/calibration_<model>.json and .png, with a regime and engine as soon as all its sets are done; one small file a set is kept in a
+docs/evidence/calibration_<model>.json and .png, with a regime and road as soon as all its sets are done; one small file a set is kept in a
 work folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,9 @@ from rich.progress import track
 
 from progression.store import write_atomically
 from tests.evidence.calibration import figures, records
-from tests.evidence.calibration.sets import SETS, done
+from tests.evidence.calibration.many_sets import several
+from tests.evidence.calibration.plan import SETS, Part
+from tests.evidence.calibration.sets import one
 
 BLOCK = 32  # sets a task, as many as `fit_many` does together: a worker keeps what it has compiled, and none waits long for the last one
 
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not done; 0 if every model looked at is calibrated."""
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.calibration", description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(SETS)}; all where omitted")
-    parser.add_argument("--sets", type=int, help="at most so many of each regime and engine")
+    parser.add_argument("--sets", type=int, help="at most so many of each regime and road")
     parser.add_argument(
         "--work", type=Path, default=Path("evidence-runs/calibration"), help="folder for one file a set"
     )
@@ -52,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def calibrate(model: str, given: argparse.Namespace) -> bool:
-    """One model, a regime and engine at a time: run, judge, write. What a record of this very code holds is not run again."""
+    """One model, a regime and road at a time: run, judge, write. What a record of this very code holds is not run again."""
     known = records.groups_so_far(model)
     for part, n in SETS[model].items():
         name = ", ".join(part)
         if (given.only and "-".join(part) not in given.only) or (name in known and not given.sets):
             continue
         found = _run(model, part, min(given.sets or n, n), given)
-        known[name] = records.group(found)
+        known[name] = records.made_now(model, part, found)
         if not given.sets:
             held = {key: known[key] for key in records.names(model) if key in known}
             path = records.write(model, records.record(model, held))
@@ -71,14 +74,29 @@ def calibrate(model: str, given: argparse.Namespace) -> bool:
     return bool(records.verdict(known)["calibrated"])
 
 
-def _run(model: str, part: tuple[str, str], n: int, given: argparse.Namespace) -> list[dict[str, Any]]:
-    folder = given.work / records.folder_name(model)
+def _run(model: str, part: Part, n: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    folder = given.work / records.folder_name(model, part)
+    folder.mkdir(parents=True, exist_ok=True)
     blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
-    run = Parallel(n_jobs=given.workers, return_as="generator")(delayed(done)([(model, *part, k) for k in block], folder) for block in blocks)  # fmt: skip
+    run = Parallel(n_jobs=given.workers, return_as="generator")(delayed(done)(model, part, block, folder) for block in blocks)  # fmt: skip
     watched = track(
         run, f"{model}, {', '.join(part)}: blocks of {BLOCK}", total=len(blocks), console=Console(stderr=True)
     )
     return [one for block in watched for one in block]
+
+
+def done(model: str, part: Part, indices: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+    """Some sets of one model, regime and road; those that a file holds are read."""
+    paths = {index: folder / f"{index:04d}.json" for index in indices}
+    lacking = [index for index, path in paths.items() if not path.exists()]
+    regime, road = part
+    if lacking and road == "many":  # all of them: draws depend on the place in a group
+        for index, made in zip(indices, several(model, regime, list(indices)), strict=True):
+            write_atomically(paths[index], json.dumps(made).encode())
+    else:
+        for index in lacking:
+            write_atomically(paths[index], json.dumps(one(model, regime, road, index)).encode())
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths.values()]
 
 
 if __name__ == "__main__":

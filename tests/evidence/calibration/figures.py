@@ -1,4 +1,4 @@
-"""ECDF of the ranks less that of uniform ones, one panel a regime and engine, with the band that all of it should stay within."""
+"""ECDF of the ranks less that of uniform ones, one panel a regime and road, with the band that all of it should stay within."""
 
 from __future__ import annotations
 

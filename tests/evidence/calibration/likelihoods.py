@@ -1,9 +1,8 @@
 """Log-likelihood of all rows of a data set given its patients' own effects and the population, by NumPy and SciPy alone.
 
 At the truth and at draws of a posterior alike: parameters have a leading dim of draws. It is the quantity by which calibration can see
-that a likelihood is wrong or missing, which no parameter alone can show (Modrak et al. 2023, Bayesian Analysis 18:1). Where an engine
-draws the population only, patients' effects are summed out here: any function of data and parameters may be ranked, so that the grid
-need not be finer than what shall be seen.
+that a likelihood is wrong or missing, which no parameter alone can show (Modrak et al. 2023, Bayesian Analysis 18:1). `summed` has the
+same with patients' effects summed out.
 """
 
 from __future__ import annotations
@@ -74,12 +73,16 @@ def _slope(rows: Rows, p: Values, own: Values) -> np.ndarray:
 def _shared(rows: Rows, p: Values, own: Values) -> np.ndarray:
     ratio = np.where(rows.treated, p["rate_ratio"], 1.0)
     expected = own["level"][:, rows.subject] - ratio * own["rate"][:, rows.subject] * rows.month
+    return normal(rows["alsfrsr"], expected, p["sd_residual"][:, None]).sum(axis=1) + deaths(rows, p)
+
+
+def deaths(rows: Rows, p: Values) -> np.ndarray:
+    """Of the times to death, known or censored."""
     assert rows.subjects is not None
     died = rows.subjects["event"].notna().to_numpy()
     time = rows.subjects["event_time"].where(died, rows.subjects["end_of_follow_up"]).to_numpy(float)
     hazard = p["hazard"][:, None] * np.where(rows.subjects["arm"] == "treated", p["rate_ratio"], 1.0)
-    deaths = (died * np.log(hazard) - hazard * time).sum(axis=1)
-    return normal(rows["alsfrsr"], expected, p["sd_residual"][:, None]).sum(axis=1) + deaths
+    return np.asarray((died * np.log(hazard) - hazard * time).sum(axis=1))
 
 
 def _bounded(rows: Rows, p: Values, own: Values) -> np.ndarray:
@@ -122,60 +125,26 @@ def _later(values: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(values[:, :1]), values], axis=1)
 
 
-def _course(rows: Rows, p: Values) -> np.ndarray:
+def course(rows: Rows, p: Values) -> np.ndarray:
     """What visit and treatment add to a patient's level, (draws, rows, then counts)."""
-    course = _later(p["time_course"])[:, rows.visit]
+    moved = _later(p["time_course"])[:, rows.visit]
     if "effect" in p:
-        treated = rows.treated.reshape(1, -1, *(1,) * (course.ndim - 2))
-        course = course + treated * _later(p["effect"][:, 0])[:, rows.visit]
-    return course
+        treated = rows.treated.reshape(1, -1, *(1,) * (moved.ndim - 2))
+        moved = moved + treated * _later(p["effect"][:, 0])[:, rows.visit]
+    return moved
 
 
 def _crp(rows: Rows, p: Values, own: Values) -> np.ndarray:
-    location = own["level"][:, rows.subject] + _course(rows, p)
+    location = own["level"][:, rows.subject] + course(rows, p)
     below = rows["crp_mg_dl_censored"].astype(bool)
     return log_normal(rows["crp_mg_dl"], below, location, p["sd_residual"][:, None]).sum(axis=1)
 
 
 def _joints(rows: Rows, p: Values, own: Values) -> np.ndarray:
-    logit, total = own["level"][:, rows.subject] + _course(rows, p), np.zeros(len(p["mean_level"]))
+    logit, total = own["level"][:, rows.subject] + course(rows, p), np.zeros(1)
     for k, name in enumerate(COUNTS):
-        total += beta_binomial(rows[name], 28, special.expit(logit[..., k]), p["overdispersion"][:, k, None]).sum(
-            axis=1
-        )
-    return total
-
-
-_NODES = np.linspace(-5, 5, 51)  # SDs between patients
-SUMMED = ("sle_crp", "sle_joints")
-
-
-def marginal_log_likelihood(of: Simulated, population: Values) -> np.ndarray:
-    """One value a draw, the level of each patient summed out on a grid: for the models in `SUMMED`."""
-    rows, p = Rows(of), population
-    start = np.flatnonzero(np.diff(rows.subject, prepend=-1))
-    log_weight = -0.5 * _NODES**2 - np.log(np.exp(-0.5 * _NODES**2).sum())
-    assert (np.diff(rows.subject) >= 0).all()
-
-    def summed(by_row: np.ndarray) -> np.ndarray:
-        by_patient = np.add.reduceat(by_row, start, axis=2) + log_weight[:, None]
-        return np.asarray(special.logsumexp(by_patient, axis=1).sum(axis=1))
-
-    course = _course(rows, p)
-    if of.model == "sle_crp":
-        level = p["mean_level"][:, None] + p["sd_patient"][:, None] * _NODES
-        below = rows["crp_mg_dl_censored"].astype(bool)
-        return summed(log_normal(rows["crp_mg_dl"], below, level[..., None] + course[:, None], p["sd_residual"][:, None, None]))  # fmt: skip
-    total = np.zeros(len(p["mean_level"]))
-    for k, name in enumerate(COUNTS):
-        # Rows that are alike in visit, arm and count have one density.
-        kind, place = np.unique(np.stack([rows.visit, rows.treated, rows[name]]), axis=1, return_inverse=True)
-        first = np.array([np.flatnonzero(place == i)[0] for i in range(kind.shape[1])])
-        level = p["mean_level"][:, k, None] + p["sd_patient"][:, k, None] * _NODES
-        logit = level[..., None] + course[:, None, first, k]
-        total += summed(
-            beta_binomial(kind[2], 28, special.expit(logit), p["overdispersion"][:, k, None, None])[..., place]
-        )
+        counts = beta_binomial(rows[name], 28, special.expit(logit[..., k]), p["overdispersion"][:, k, None])
+        total = total + counts.sum(axis=1)
     return total
 
 

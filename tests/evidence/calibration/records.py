@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 import progression as pg
 from progression.store import write_atomically
 from tests.evidence import sources
-from tests.evidence.calibration import ranks
-from tests.evidence.calibration.sets import HOW, SETS, at_once
+from tests.evidence.calibration import plan, ranks
+from tests.evidence.calibration.plan import ROADS, SETS, Part
 from tests.evidence.calibration.truths import DESIGNS, SEED, simulated
 
 FINGERPRINTED = 5  # data sets of each regime
@@ -26,33 +27,44 @@ def record_path(model: str) -> Path:
     return FOLDER / f"calibration_{model}.json"
 
 
-def code(model: str) -> dict[str, str]:
-    """Hashes of what a record rests on: the program with its priors, each engine, what makes and ranks a set, and the first data sets.
+def code(model: str, part: Part) -> dict[str, str]:
+    """Hashes of what the sets of a regime and road rest on: the program with its priors, the engine, what makes and ranks a set, the first ones.
 
     Data sets stand for the simulators: words and names in `tests.simulators` may change, what it draws may not.
     """
+    regime, road = part
     shared = [sources.SHELF / "standardised.py"] if model in ("als_bounded", "als_items") else []
     flares = [sources.SHELF / "flares.py"] if model == "sle_activity" else []
-    engines = sorted({engine for _, engine in SETS[model]})
-    here, package = Path(__file__).parent, sources.ROOT / "progression"
-    own = [here / f"{name}.py" for name in ("sets", "truths", "likelihoods", "estimands")]
-    road = [package / "many.py", package / "fitters.py"] if any(at_once(model, one) for one in engines) else []
-    sets = [simulated(model, regime, k).fingerprint() for regime in DESIGNS[model] for k in range(FINGERPRINTED)]
+    here, package, many = Path(__file__).parent, sources.ROOT / "progression", road == "many"
+    own = ["sets", "truths", "likelihoods", "estimands", *(["many_sets", "summed"] if many else [])]
     return {
         "program": sources.code_hash([*sources.page(model), *shared, *flares]),
-        **{f"engine {name}": sources.code_hash({*sources.engine(name), *(sources.engine("batches") if at_once(model, name) else ())})
-           for name in engines},
-        "sets": sources.code_hash([*own, *road]), "data": hashlib.sha256("".join(sets).encode()).hexdigest()[:16],
+        "engine": sources.code_hash({*sources.engine(ROADS[road]), *(sources.engine("batches") if many else ())}),
+        "sets": sources.code_hash([*(here / f"{name}.py" for name in own), *([package / "many.py", package / "fitters.py"] if many else [])]),
+        "data": _data(model, regime),
     }  # fmt: skip
 
 
-def folder_name(model: str) -> str:
-    """Nothing old is taken for new: sets of another program, engine or simulator lie elsewhere."""
-    return "-".join(value[:6] for value in code(model).values())
+@lru_cache(maxsize=32)
+def _data(model: str, regime: str) -> str:
+    first = "".join(simulated(model, regime, k).fingerprint() for k in range(FINGERPRINTED))
+    return hashlib.sha256(first.encode()).hexdigest()[:16]
+
+
+def folder_name(model: str, part: Part) -> str:
+    """Nothing old is taken for new: sets of another program, engine, simulator or way of fitting lie elsewhere."""
+    told = hashlib.sha256(json.dumps(plan.how(model, part[1]), sort_keys=True).encode()).hexdigest()
+    return f"{model}-{'-'.join(part)}/" + "-".join(value[:6] for value in (*code(model, part).values(), told))
+
+
+def made_now(model: str, part: Part, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sets of a regime and road, with what made them."""
+    return {"made": datetime.now(UTC).date().isoformat(), "code": code(model, part), "fitted": plan.how(model, part[1]),
+            "versions": sources.versions(), **group(found)}  # fmt: skip
 
 
 def group(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sets of one regime and engine."""
+    """The sets of one regime and road."""
     n = len(found)
     count = {name: ranks.counts([one["ranks"][name] for one in found]) for name in found[0]["ranks"]}
     by_rank: dict[tuple[int, ...], str] = {}
@@ -139,8 +151,7 @@ def verdict(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def record(model: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """All of it, with what made it."""
     return {
-        "made": datetime.now(UTC).date().isoformat(), "by": f"python -m tests.evidence.calibration {model}", "code": code(model),
-        "versions": sources.versions(), "seed": SEED, "draws_ranked_among": ranks.DRAWS, "bins": ranks.BINS, "engines": dict(HOW),
+        "by": f"python -m tests.evidence.calibration {model}", "seed": SEED, "draws_ranked_among": ranks.DRAWS, "bins": ranks.BINS,
         "designs": {name: {"patients": dict(one.arms), "months": list(map(float, one.months))} for name, one in DESIGNS[model].items()},
         "priors": {name: repr(prior) for name, prior in pg.models()[model].priors.items()}, "data": "SIMULATED",
         "verdict": verdict(groups), "groups": dict(groups),
@@ -158,14 +169,13 @@ def names(model: str) -> list[str]:
 
 
 def groups_so_far(model: str) -> dict[str, Any]:
-    """What the record holds of the sets that are planned, if it is of this very code."""
+    """What the record holds of the sets that are planned, those that are of this very code and fitted as planned."""
     if not record_path(model).exists():
         return {}
-    made = json.loads(record_path(model).read_text(encoding="utf-8"))
-    planned = {", ".join(part): n for part, n in SETS[model].items()}
-    if made["code"] != code(model):
-        return {}
-    return {name: own for name, own in made["groups"].items() if own["sets"] == planned.get(name)}
+    made = json.loads(record_path(model).read_text(encoding="utf-8"))["groups"]
+    return {", ".join(part): made[", ".join(part)] for part, n in SETS[model].items()
+            if (own := made.get(", ".join(part))) and own["sets"] == n and own["code"] == code(model, part)
+            and own["fitted"] == plan.how(model, part[1])}  # fmt: skip
 
 
 def in_words(model: str, groups: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,0 +1,39 @@
+"""How many data sets of each model, through which road, and how each is fitted. No part of what a record's hash is of: records say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Roads: `pg.fit` by either engine, of which each patient's effects are ranked too, and the marginal engine on many sets at once, `pg.fit_many`.
+ROADS: Mapping[str, str] = {"marginal": "marginal", "many": "marginal", "nuts": "nuts"}
+Part = tuple[str, str]  # a regime and a road
+
+
+def _both(**by_road: int) -> dict[Part, int]:
+    return {(regime, road): n for road, n in by_road.items() for regime in ("sparse", "dense")}
+
+
+# By what a fit costs. Where one integral takes `fit` seconds, and `fit_many` a tenth of one, it goes through `fit_many` alone.
+SETS: Mapping[str, Mapping[Part, int]] = {
+    "als_slope": _both(marginal=2000, many=2000, nuts=200),
+    "als_shared": _both(marginal=300, many=2000, nuts=200),
+    "als_bounded": _both(many=300, nuts=300),
+    "als_items": _both(nuts=300),
+    "als_antibody": _both(many=300, nuts=300),
+    "sle_crp": _both(many=2000, nuts=200),
+    "sle_joints": _both(many=2000, nuts=200),
+    "sle_activity": _both(nuts=300),
+}
+
+_FULL = {"draws": 500, "tune": 1000, "chains": 4, "cores": 1}
+# Half as much learning of the sampler's steps as `fit` does unless told: what is calibrated so is calibrated with more.
+_SHORT = {"draws": 500, "tune": 500, "chains": 2, "cores": 1}
+_NUTS = {"als_slope": _FULL, "als_shared": _FULL}
+
+
+def how(model: str, road: str) -> dict[str, Any]:
+    """What the fit of a set is told."""
+    if road == "many":
+        return {"draws": 1000}
+    return dict(_NUTS.get(model, _SHORT) if road == "nuts" else {"draws": 500, "chains": 4})
