@@ -128,8 +128,9 @@ run(Draws(spy=sys.argv[2], seconds=0.02), 4000, chunk=10, random_seed=7, cores=i
 
 def started(path, spy, cores):
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / "models")])}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), str(spy), str(cores)], env=env,
-                               stderr=subprocess.PIPE)  # fmt: skip
+    # a shell that starts the tests in the background has them ignore SIGINT, and all that they start
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), str(spy), str(cores)], env=env, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
     deadline = time.monotonic() + 60
     while not (path / "chunks").is_dir() or len([one for one in chunks(path) if one.name[0] != "."]) < 2:
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
