@@ -13,12 +13,23 @@ from scipy import special, stats
 import progression as pg
 from progression.encoding import encode
 from progression.engines import forward
-from tests.evidence.calibration import figures, likelihoods, many_sets, plan, ranks, records, sets, summed, truths
+from tests.evidence.calibration import (
+    figures,
+    likelihoods,
+    many_sets,
+    plan,
+    ranks,
+    records,
+    sets,
+    stamps,
+    summed,
+    truths,
+)
 
 # What has not been run yet (`python -m tests.evidence.calibration MODEL`): what comes takes its name off.
 MARGINAL, MANY, NUTS = ([f"{regime}, {road}" for regime in truths.REGIMES] for road in ("marginal", "many", "nuts"))
 LACKING = {
-    "als_slope": ["dense, marginal", "dense, nuts", *MANY],
+    "als_slope": ["dense, nuts", *MANY],
     "als_shared": MARGINAL + MANY + NUTS,
     "als_bounded": MANY + NUTS,
     "als_items": NUTS,
@@ -64,9 +75,10 @@ def test_record_meets_what_is_claimed(model: str) -> None:
             assert one["chi_square"] == pytest.approx(ranks.chi_square(count), rel=1e-3)
             if name == "log-likelihood":
                 assert one["ecdf"] == pytest.approx(ranks.ecdf(count), rel=1e-3)
-        assert "log-likelihood" in own["quantities"]
+        assert "log-likelihood" in own["quantities"] and len(own["first"]) == records.FIRST
     said = records.verdict(groups)
     assert said["calibrated"], said["faults"]
+    assert said == published(model)["verdict"]
 
 
 def conjugate(rng: np.random.Generator, *, prior_sd: float = 1.0, sd: float = 1.0, shift: float = 0.0, blind: bool = False) -> dict[str, list[int]]:  # fmt: skip
@@ -143,6 +155,61 @@ def test_verdict_names_what_fails() -> None:
     assert figures.png(figures.ecdf_differences("als_slope", made)).startswith(b"\x89PNG")
 
 
+def again(model: str, regime: str, road: str) -> list[dict[str, int]]:
+    """The first sets, made now."""
+    if road == "many":
+        return [one["ranks"] for one in many_sets.several(model, regime, range(plan.BLOCK))[: records.FIRST]]
+    return [sets.one(model, regime, road, k)["ranks"] for k in range(records.FIRST)]
+
+
+SMOKE = [("als_slope", "sparse", "marginal"), ("als_slope", "sparse", "many")]
+
+
+@pytest.mark.parametrize(
+    ("model", "regime", "road"),
+    [pytest.param(model, regime, road, marks=() if (model, regime, road) in SMOKE else pytest.mark.slow)
+     for model in RECORDED for regime, road in plan.SETS[model] if plan.ROADS[road] == "marginal" and f"{regime}, {road}" not in LACKING.get(model, [])],
+)  # fmt: skip
+def test_sets_of_the_record_made_again_have_its_ranks(model: str, regime: str, road: str) -> None:
+    """Every parameter, estimand and patient's effect; another processor may move a draw or two."""
+    known = published(model)["groups"][f"{regime}, {road}"]["first"]
+    for kept, found in zip(known, again(model, regime, road), strict=True):
+        assert set(found) == set(kept)
+        off = [abs(found[name] - kept[name]) for name in kept]
+        assert max(off) <= 3 and np.mean(off) < 0.3, {name: (kept[name], found[name]) for name in kept}
+
+
+def test_sets_of_two_kinds_of_code_are_not_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = ("sparse", "many")
+    made_by = stamps.stamp("als_slope", part)
+    stamps.check("als_slope", part, made_by)
+    places = {stamps.folder("als_slope", part, one) for one in (made_by, {**made_by, "versions": {"pymc": "0"}}, {**made_by, "fitted": {}})}  # fmt: skip
+    assert len(places) == 3
+    stamps._checked.clear()
+    monkeypatch.setattr(stamps, "code", lambda model, part: {**made_by["code"], "engine": "another"})
+    with pytest.raises(RuntimeError, match="has changed since this run began"):
+        stamps.check("als_slope", part, made_by)
+
+
+def test_what_the_program_is_given_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoding that gives the program other arrays makes a record stale."""
+    known, right = stamps._data.__wrapped__("als_slope", "sparse"), stamps.encode
+    assert known == stamps._data.__wrapped__("als_slope", "sparse") != stamps._data.__wrapped__("als_slope", "dense")
+
+    def flipped(*told: Any, **how: Any) -> Any:
+        found = right(*told, **how)
+        dims, on_arm = found.arrays["on_arm"]
+        return dataclasses.replace(found, arrays={**found.arrays, "on_arm": (dims, 1 - on_arm)})
+
+    monkeypatch.setattr(stamps, "encode", flipped)
+    assert stamps._data.__wrapped__("als_slope", "sparse") != known
+
+
+def test_no_number_has_no_rank() -> None:
+    with pytest.raises(ValueError, match="no ranks"):
+        ranks.rank(np.array([1.0, np.nan]), 0.0, np.random.default_rng(1))
+
+
 @pytest.mark.slow
 def test_a_set_ranks_every_parameter_estimand_and_the_likelihood() -> None:
     found = sets.one("als_slope", "sparse", "marginal", 0)
@@ -187,12 +254,18 @@ def test_sets_at_once_are_those_one_by_one(monkeypatch: pytest.MonkeyPatch) -> N
             assert share == pytest.approx(alone["below"][name], abs=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name, parts in plan.SETS.items() if ("sparse", "many") in parts])
-def test_patients_summed_out_are_those_drawn(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "regime"),
+    [pytest.param(name, regime, marks=() if (name, regime) in (("als_slope", "sparse"), ("sle_joints", "dense")) else pytest.mark.slow)
+     for name, parts in plan.SETS.items() for regime, road in parts if road == "many"],
+)  # fmt: skip
+def test_patients_summed_out_are_those_drawn(name: str, regime: str) -> None:
     """One patient after another: the mean likelihood of very many draws of what is the patient's own, whose density is that of the program."""
-    of, n, rng = truths.simulated(name, "sparse", 0), 400_000, np.random.default_rng(7)
+    of, rng = truths.simulated(name, regime, 0), np.random.default_rng(7)
+    n = 200_000 if name in ("als_bounded", "sle_joints") else 1_500_000
     last = len(next(iter(of.patients.values()))) - 1
-    for i in sorted({0, max(last - 6, 1), last - 1, last}):
+    died = [] if of.subjects is None else np.flatnonzero(of.subjects["event"] == "death")[-1:].tolist()
+    for i in sorted({0, max(last - 6, 1), last, *died}):
         mine = of.visits["subject"] == f"p{i}"
         facts = None if of.subjects is None else of.subjects.iloc[[i]].assign(subject="p0").reset_index(drop=True)
         alone = dataclasses.replace(of, visits=of.visits[mine].assign(subject="p0").reset_index(drop=True), subjects=facts)  # fmt: skip
@@ -221,7 +294,7 @@ def own_effects(of: truths.Simulated, treated: bool, n: int, rng: np.random.Gene
     low, high = (float(of.visits[name].iloc[0]) if treated else np.inf for name in ("onset_lower", "onset_upper"))
     onset = np.full((n, 1), truths.NEVER)
     if np.isfinite(high):
-        many = p["median_onset"] * (rng.exponential(size=40 * n) / np.log(2)) ** (1 / p["onset_shape"])
+        many = p["median_onset"] * (rng.exponential(size=2_000_000) / np.log(2)) ** (1 / p["onset_shape"])
         within = many[(many > low) & (many <= high)]
         assert len(within) > 1000
         onset = rng.choice(within, (n, 1))
@@ -229,10 +302,16 @@ def own_effects(of: truths.Simulated, treated: bool, n: int, rng: np.random.Gene
 
 
 @pytest.mark.evidence
+@pytest.mark.parametrize("regime", truths.REGIMES)
 @pytest.mark.parametrize("name", list(plan.SETS))
-def test_log_likelihood_is_that_of_the_program(name: str) -> None:
-    """At draws from the prior: two programs, one of SciPy and one of PyMC, of the same density."""
-    of, model = truths.simulated(name, "sparse", 3), pg.models()[name]
+def test_log_likelihood_is_that_of_the_program(name: str, regime: str) -> None:
+    """At draws from the prior: two programs, one of SciPy and one of PyMC, of the same density.
+
+    But for the potential of als_antibody, which forward runs leave out: tests/test_antibody.py holds it to a fine sum.
+    """
+    of, model = truths.simulated(name, regime, 3), pg.models()[name]
+    if name in ("sle_crp", "sle_activity") and regime == "dense":
+        assert 0 < of.visits["crp_mg_dl_censored"].mean() < 1
     encoded = encode(model, of.cohort(), options=model.with_options(of.options)).unpadded()
     prior, _ = forward.prior_draws(model, encoded, model.priors, draws=3, random_seed=1)
     exact = forward.log_likelihood(model, encoded, model.priors, prior)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,10 @@ from rich.console import Console
 from rich.progress import track
 
 from progression.store import write_atomically
-from tests.evidence.calibration import figures, records
+from tests.evidence.calibration import figures, records, stamps
 from tests.evidence.calibration.many_sets import several
-from tests.evidence.calibration.plan import SETS, Part
+from tests.evidence.calibration.plan import BLOCK, SETS, Part
 from tests.evidence.calibration.sets import one
-
-BLOCK = 32  # sets a task, as many as `fit_many` does together: a worker keeps what it has compiled, and none waits long for the last one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +59,10 @@ def calibrate(model: str, given: argparse.Namespace) -> bool:
         name = ", ".join(part)
         if (given.only and "-".join(part) not in given.only) or (name in known and not given.sets):
             continue
-        found = _run(model, part, min(given.sets or n, n), given)
-        known[name] = records.made_now(model, part, found)
+        made_by = stamps.stamp(model, part)
+        found = _run(model, part, made_by, min(given.sets or n, n), given)
+        stamps.check(model, part, made_by)
+        known[name] = records.made_now(made_by, found)
         if not given.sets:
             held = {key: known[key] for key in records.names(model) if key in known}
             path = records.write(model, records.record(model, held))
@@ -74,22 +74,26 @@ def calibrate(model: str, given: argparse.Namespace) -> bool:
     return bool(records.verdict(known)["calibrated"])
 
 
-def _run(model: str, part: Part, n: int, given: argparse.Namespace) -> list[dict[str, Any]]:
-    folder = given.work / records.folder_name(model, part)
+def _run(model: str, part: Part, made_by: Mapping[str, Any], n: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    folder = given.work / stamps.folder(model, part, made_by)
     folder.mkdir(parents=True, exist_ok=True)
     blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
-    run = Parallel(n_jobs=given.workers, return_as="generator")(delayed(done)(model, part, block, folder) for block in blocks)  # fmt: skip
+    run = Parallel(n_jobs=given.workers, return_as="generator")(delayed(done)(model, part, block, folder, made_by) for block in blocks)  # fmt: skip
     watched = track(
         run, f"{model}, {', '.join(part)}: blocks of {BLOCK}", total=len(blocks), console=Console(stderr=True)
     )
     return [one for block in watched for one in block]
 
 
-def done(model: str, part: Part, indices: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+def done(
+    model: str, part: Part, indices: Sequence[int], folder: Path, made_by: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Some sets of one model, regime and road; those that a file holds are read."""
     paths = {index: folder / f"{index:04d}.json" for index in indices}
     lacking = [index for index, path in paths.items() if not path.exists()]
     regime, road = part
+    if lacking:
+        stamps.check(model, part, made_by)
     if lacking and road == "many":  # all of them: draws depend on the place in a group
         for index, made in zip(indices, several(model, regime, list(indices)), strict=True):
             write_atomically(paths[index], json.dumps(made).encode())

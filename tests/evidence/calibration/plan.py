@@ -8,6 +8,8 @@ from typing import Any
 # Roads: `pg.fit` by either engine, of which each patient's effects are ranked too, and the marginal engine on many sets at once, `pg.fit_many`.
 ROADS: Mapping[str, str] = {"marginal": "marginal", "many": "marginal", "nuts": "nuts"}
 Part = tuple[str, str]  # a regime and a road
+BLOCK = 32  # sets a task, as many as `fit_many` does together: a worker keeps what it has compiled, and none waits long for the last one
+LONGER = 4  # times as many draws, once, where a NUTS run has fewer effective draws than are ranked among
 
 
 def _both(**by_road: int) -> dict[Part, int]:
@@ -37,3 +39,17 @@ def how(model: str, road: str) -> dict[str, Any]:
     if road == "many":
         return {"draws": 1000}
     return dict(_NUTS.get(model, _SHORT) if road == "nuts" else {"draws": 500, "chains": 4})
+
+
+def longer(model: str) -> dict[str, Any]:
+    """What a fit by NUTS is told that is run again because it was too short."""
+    return {**how(model, "nuts"), "draws": LONGER * how(model, "nuts")["draws"]}
+
+
+def told(model: str, road: str) -> dict[str, Any]:
+    """Both, as a record has them; sets of `fit_many` fall back within it."""
+    return (
+        {"together": BLOCK, **how(model, road)}
+        if road == "many"
+        else {**how(model, road), "if too short": longer(model)}
+    )

@@ -23,6 +23,8 @@ COVERAGE_ERRORS = 2.6  # Monte Carlo standard errors
 
 def rank(draws: np.ndarray, truth: float, rng: np.random.Generator) -> int:
     """How many draws lie below the truth; of those equal to it a number drawn at random counts as below."""
+    if not (np.isfinite(draws).all() and np.isfinite(truth)):
+        raise ValueError(f"no ranks among what is no number: the truth {truth}, draws {draws}")
     return int(np.sum(draws < truth) + rng.integers(np.sum(draws == truth) + 1))
 
 

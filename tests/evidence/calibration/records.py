@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,11 @@ import numpy as np
 
 import progression as pg
 from progression.store import write_atomically
-from tests.evidence import sources
-from tests.evidence.calibration import plan, ranks
-from tests.evidence.calibration.plan import ROADS, SETS, Part
-from tests.evidence.calibration.truths import DESIGNS, SEED, simulated
+from tests.evidence.calibration import plan, ranks, stamps
+from tests.evidence.calibration.plan import SETS
+from tests.evidence.calibration.truths import DESIGNS, SEED
 
-FINGERPRINTED = 5  # data sets of each regime
+FIRST = 2  # sets that are kept whole
 FOLDER = Path(__file__).parents[3] / "docs" / "evidence"
 
 
@@ -27,40 +24,10 @@ def record_path(model: str) -> Path:
     return FOLDER / f"calibration_{model}.json"
 
 
-def code(model: str, part: Part) -> dict[str, str]:
-    """Hashes of what the sets of a regime and road rest on: the program with its priors, the engine, what makes and ranks a set, the first ones.
-
-    Data sets stand for the simulators: words and names in `tests.simulators` may change, what it draws may not.
-    """
-    regime, road = part
-    shared = [sources.SHELF / "standardised.py"] if model in ("als_bounded", "als_items") else []
-    flares = [sources.SHELF / "flares.py"] if model == "sle_activity" else []
-    here, package, many = Path(__file__).parent, sources.ROOT / "progression", road == "many"
-    own = ["sets", "truths", "likelihoods", "estimands", *(["many_sets", "summed"] if many else [])]
-    return {
-        "program": sources.code_hash([*sources.page(model), *shared, *flares]),
-        "engine": sources.code_hash({*sources.engine(ROADS[road]), *(sources.engine("batches") if many else ())}),
-        "sets": sources.code_hash([*(here / f"{name}.py" for name in own), *([package / "many.py", package / "fitters.py"] if many else [])]),
-        "data": _data(model, regime),
-    }  # fmt: skip
-
-
-@lru_cache(maxsize=32)
-def _data(model: str, regime: str) -> str:
-    first = "".join(simulated(model, regime, k).fingerprint() for k in range(FINGERPRINTED))
-    return hashlib.sha256(first.encode()).hexdigest()[:16]
-
-
-def folder_name(model: str, part: Part) -> str:
-    """Nothing old is taken for new: sets of another program, engine, simulator or way of fitting lie elsewhere."""
-    told = hashlib.sha256(json.dumps(plan.how(model, part[1]), sort_keys=True).encode()).hexdigest()
-    return f"{model}-{'-'.join(part)}/" + "-".join(value[:6] for value in (*code(model, part).values(), told))
-
-
-def made_now(model: str, part: Part, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sets of a regime and road, with what made them."""
-    return {"made": datetime.now(UTC).date().isoformat(), "code": code(model, part), "fitted": plan.how(model, part[1]),
-            "versions": sources.versions(), **group(found)}  # fmt: skip
+def made_now(made_by: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sets of a regime and road, with what made them, and the first ones whole: whoever has the code can make them again."""
+    first = [one["ranks"] for one in found[:FIRST]]
+    return {"made": datetime.now(UTC).date().isoformat(), **made_by, **group(found), "first": first}
 
 
 def group(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -174,8 +141,8 @@ def groups_so_far(model: str) -> dict[str, Any]:
         return {}
     made = json.loads(record_path(model).read_text(encoding="utf-8"))["groups"]
     return {", ".join(part): made[", ".join(part)] for part, n in SETS[model].items()
-            if (own := made.get(", ".join(part))) and own["sets"] == n and own["code"] == code(model, part)
-            and own["fitted"] == plan.how(model, part[1])}  # fmt: skip
+            if (own := made.get(", ".join(part))) and own["sets"] == n and own["code"] == stamps.code(model, part)
+            and own["fitted"] == plan.told(model, part[1])}  # fmt: skip
 
 
 def in_words(model: str, groups: Mapping[str, Mapping[str, Any]]) -> str:

@@ -15,7 +15,6 @@ from tests.evidence.calibration import plan, ranks
 from tests.evidence.calibration.likelihoods import log_likelihood
 from tests.evidence.calibration.truths import Simulated, simulated
 
-LONGER = 4  # times as many draws, once, where a NUTS run has fewer effective draws than are ranked among
 SUBJECTS = 3
 NUTS_SETS = 500_000  # number of the first data set that NUTS fits
 EXACT_PRIOR = "the fit used other priors than the truths were drawn from"
@@ -38,9 +37,7 @@ def one(model: str, regime: str, engine: str, index: int) -> dict[str, Any]:
     fell_back = str(fit.settings.get("fell_back", ""))  # of the first fit: a longer one asks for NUTS outright
     longer = fit.settings["engine"] == "nuts" and bool(fit.diagnostics.table["ess_bulk"].min() < ranks.DRAWS)
     if longer:
-        again = plan.how(model, "nuts")
-        again["draws"] *= LONGER
-        fit = _fit(of, cohort, "nuts", index + 1_000_000, again)
+        fit = _fit(of, cohort, "nuts", index + 1_000_000, plan.longer(model))
     seconds = time.perf_counter() - start
     assert dict(fit.priors) == dict(pg.models()[model].priors), EXACT_PRIOR
 
