@@ -29,8 +29,8 @@ from tests.evidence.calibration import (
 # What has not been run yet (`python -m tests.evidence.calibration MODEL`): what comes takes its name off.
 MARGINAL, MANY, NUTS = ([f"{regime}, {road}" for regime in truths.REGIMES] for road in ("marginal", "many", "nuts"))
 LACKING = {
-    "als_slope": ["dense, nuts", *MANY],
-    "als_shared": MARGINAL + MANY + NUTS,
+    "als_slope": MANY,
+    "als_shared": [*MARGINAL, "dense, many"],
     "als_bounded": MANY + NUTS,
     "als_items": NUTS,
     "als_antibody": MANY + NUTS,
@@ -76,9 +76,12 @@ def test_record_meets_what_is_claimed(model: str) -> None:
             if name == "log-likelihood":
                 assert one["ecdf"] == pytest.approx(ranks.ecdf(count), rel=1e-3)
         assert "log-likelihood" in own["quantities"] and len(own["first"]) == records.FIRST
-    said = records.verdict(groups)
+    known = plan.KNOWN_FAULTS.get(model, {})
+    said = records.verdict({name: own for name, own in groups.items() if name not in known})
     assert said["calibrated"], said["faults"]
-    assert said == published(model)["verdict"]
+    for name in known:  # mended, it comes off the list
+        assert not records.verdict({name: groups[name]})["calibrated"]
+    assert records.verdict(groups) == published(model)["verdict"]
 
 
 def conjugate(rng: np.random.Generator, *, prior_sd: float = 1.0, sd: float = 1.0, shift: float = 0.0, blind: bool = False) -> dict[str, list[int]]:  # fmt: skip

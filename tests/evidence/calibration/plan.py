@@ -34,6 +34,16 @@ _SHORT = {"draws": 500, "tune": 500, "chains": 2, "cores": 1}
 _NUTS = {"als_slope": _FULL, "als_shared": _FULL}
 
 
+# What failed and is not mended yet, by model and part, in words: the page says it, and a test that it is still so.
+KNOWN_FAULTS: Mapping[str, Mapping[str, str]] = {
+    "als_shared": {
+        "sparse, many": "`fit_many` gives the lower tails of SDs between patients too little weight: below the 1 % quantile lies 0.7 to 0.9 % of it, and the "
+        "true SD lies below all of 99 draws in 2.5 % of sets, not in 1 %. Its few points are stretched along axes that are turned against those of the parameters. "
+        "Means, other parameters, and every estimand are calibrated, the disease rate ratio among them; `pg.fit`, with 64 times the points, has 0.95 to 1.03 % there (32 sets).",
+    },
+}
+
+
 def how(model: str, road: str) -> dict[str, Any]:
     """What the fit of a set is told."""
     if road == "many":
