@@ -18,9 +18,11 @@ from progression.effective_size import effective_size
 from tests.evidence.references import results
 from tests.evidence.references.compare import Row, Share, rows
 from tests.evidence.references.fits import draws, fitted, plain, shared, slopes, with_limit
+from tests.simulators import ITEMS
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"  # data of others, which are no part of this repository
 COUNTS = ["tender_joints", "swollen_joints"]
+ALSFRSR = pg.Outcome("alsfrsr", unit="points", lower=0, upper=48, integer=True, higher_is_better=True)
 WIDE, WIDER = pg.Prior("Normal", mu=0, sigma=100), pg.Prior("HalfNormal", sigma=100)
 
 
@@ -208,6 +210,15 @@ def joints(wanted: Sequence[str]) -> Any:
     return draws(fit, wanted, sd_share=fit.posterior["overdispersion"] ** 0.5)
 
 
+def bounded(wanted: Sequence[str]) -> Any:
+    """Wide priors."""
+    priors = {name: pg.Prior("Normal", mu=0, sigma=10) for name in ("mean_level", "mean_slope", "slope_effect")}
+    priors |= {name: pg.Prior("HalfNormal", sigma=10) for name in ("sd_level", "sd_slope")}
+    priors |= {"overdispersion": pg.Prior("Uniform", lower=0, upper=1)}
+    fit = fitted("als_bounded", plain("bounded", [ALSFRSR]), priors=priors)
+    return draws(fit, wanted, sd_share=fit.posterior["overdispersion"] ** 0.5)
+
+
 def crp_alike(wanted: Sequence[str]) -> Any:
     """Wide priors, and patients who differ by next to nothing."""
     priors = {name: pg.Prior("Normal", mu=0, sigma=10) for name in ("mean_level", "time_course", "effect")}
@@ -236,6 +247,9 @@ CASES = [
     Case("slopes_robust", "als_slope, RobustMAP(0.1, 0.2, 1)", borrowed(ROBUST)),
     Case("shared_stan", "als_shared", _of("als_shared", shared)),
     Case("deaths_survreg", "als_shared, mortality separate", deaths),
+    Case("bounded_glmmtmb", "als_bounded", bounded, long=True),
+    Case("items_stan", "als_items", _of("als_items", lambda: plain("items", ITEMS)), long=True),
+    Case("antibody_stan", "als_antibody", _of("als_antibody", lambda: plain("antibody", ["alsfrsr"])), long=True),
     Case("joints_glmmtmb", "sle_joints", joints, long=True),
     Case("crp_stan", "sle_crp", _of("sle_crp", lambda: with_limit("crp", 0.7)), long=True),
     Case("crp_survreg", "sle_crp", crp_alike, long=True),

@@ -55,7 +55,33 @@ def crp() -> pd.DataFrame:
     ).round({"crp_mg_dl": 4})  # fmt: skip
 
 
-TABLES = {one.__name__: one for one in (slopes, shared, joints, crp)}
+def bounded() -> pd.DataFrame:
+    """Two arms of 100 at five visits: whole scores of 0 to 48."""
+    return simulators.als_bounded(
+        _rng(8), n_per_arm={"control": 100, "treated": 100}, months=[0, 3, 6, 9, 12], mean_level=1.1, sd_level=0.8, mean_slope=-0.13,
+        sd_slope=0.1, correlation=0.3, overdispersion=0.03, slope_effect={"treated": 0.05},
+    ).drop(columns="x0")  # fmt: skip
+
+
+def antibody() -> pd.DataFrame:
+    """Two arms of 40 at seven visits, tests for antibodies at four of them."""
+    return simulators.als_antibody(
+        _rng(9), n_per_arm={"control": 40, "treated": 40}, months=[0, 2, 4, 6, 8, 10, 12], tests=[0, 4, 8, 12], mean_level=38, sd_level=5,
+        mean_slope=-1.05, sd_slope=0.6, correlation=0.2, sd_residual=1.5, effect_before=0.6, effect_after=-0.1, share_converting=0.8,
+        median_onset=4.5, onset_shape=1.5,
+    ).drop(columns="onset").round({"alsfrsr": 2})  # fmt: skip
+
+
+def items() -> pd.DataFrame:
+    """Two arms of 25 at three visits: twelve items of 0 to 4."""
+    third = np.linspace(-2.2, 0.4, 12)
+    return simulators.als_items(
+        _rng(10), n_per_arm={"control": 25, "treated": 25}, months=[0, 6, 12], cutpoints=third[:, None] + np.array([-2.2, -1.0, 0.0, 1.3]),
+        sd_level=1.2, mean_slope=-0.16, sd_slope=0.12, correlation=0.2, slope_effect={"treated": 0.06},
+    )  # fmt: skip
+
+
+TABLES = {one.__name__: one for one in (slopes, shared, joints, crp, bounded, antibody, items)}
 
 
 def path(name: str) -> Path:
