@@ -35,8 +35,8 @@ LACKING = {
     "als_items": NUTS,
     "als_antibody": MANY + NUTS,
     "sle_activity": NUTS,
-    "sle_crp": MANY + NUTS,
-    "sle_joints": MANY + NUTS,
+    "sle_crp": [*MANY, "dense, nuts"],
+    "sle_joints": [*MANY, "dense, nuts"],
 }
 RECORDED = [model for model in plan.SETS if records.record_path(model).exists()]
 N = 400

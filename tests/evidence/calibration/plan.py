@@ -23,7 +23,7 @@ SETS: Mapping[str, Mapping[Part, int]] = {
     "als_bounded": _both(many=300, nuts=300),
     "als_items": _both(nuts=300),
     "als_antibody": _both(many=300, nuts=300),
-    "sle_crp": {**_both(many=2000, nuts=200), ("sparse", "nuts"): 1000},
+    "sle_crp": _both(many=2000, nuts=200),
     "sle_joints": {**_both(many=2000, nuts=200), ("sparse", "nuts"): 1000},
     "sle_activity": _both(nuts=300),
 }
