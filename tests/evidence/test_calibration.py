@@ -33,7 +33,7 @@ LACKING = {
     "als_shared": [*MARGINAL, "dense, many"],
     "als_bounded": MANY + NUTS,
     "als_items": NUTS,
-    "als_antibody": MANY + NUTS,
+    "als_antibody": [*MANY, "dense, nuts"],
     "sle_activity": NUTS,
     "sle_crp": [*MANY, "dense, nuts"],
     "sle_joints": [*MANY, "dense, nuts"],
