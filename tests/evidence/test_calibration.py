@@ -34,7 +34,7 @@ LACKING = {
     "als_bounded": MANY + NUTS,
     "als_items": NUTS,
     "als_antibody": [*MANY, "dense, nuts"],
-    "sle_activity": NUTS,
+    "sle_activity": ["dense, nuts"],
     "sle_crp": [*MANY, "dense, nuts"],
     "sle_joints": [*MANY, "dense, nuts"],
 }
