@@ -203,6 +203,7 @@ def test_mode_and_curvature_are_those_of_the_density(case):
     np.testing.assert_allclose((up + down - 2 * here) / step**2, -np.ones(size), atol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_where_each_integral_lies_follows_the_parameters(case):
     """To first order: predicted from the reference, against found anew."""
