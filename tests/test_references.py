@@ -59,6 +59,7 @@ def published() -> dict[str, Any]:
 def test_the_table_is_of_these_references_and_this_code(case: cases.Case, published: dict[str, Any]) -> None:
     one, known = published[case.reference], results.read(case.reference)
     assert {"by": one["by"], "made": one["their_date"]} == {"by": known["by"], "made": known["made"]}, AGAIN
+    assert one["model"] == case.model, AGAIN
     theirs = {row[0]: row[1] for row in one["rows"]}
     for name, quantity in known["quantities"].items():
         for key in ("mean", "sd", "estimate", "value"):

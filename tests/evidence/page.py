@@ -71,7 +71,8 @@ def calibration() -> Iterator[str]:
         "Of calibrated quantities one in twenty has p < 0.05; `of` is how many there are, `at most` the upper end of the 95 % band of independent counts. Quantities of the same sets depend on "
         "each other, so that a calibrated model exceeds it more often than one time in forty. The verdict: not more small p-values than that, none below 1e-4. "
         "Three roads, each with data sets of its own: *marginal* and *nuts* are `pg.fit` by either engine, with three patients' effects among what is ranked; *many* is `pg.fit_many`, which draws no patient's effect, so that "
-        "the log-likelihood has the patients summed out."
+        "the log-likelihood has the patients summed out. NUTS runs are short, 4 x (1,000 + 500) draws of `als_slope` and `als_shared` and 2 x (500 + 500) of the others, "
+        "so that many do not pass the gate (*fit has problems*); one with fewer than 99 effective draws is run again, four times as long."
     )
     header = [
         "model",

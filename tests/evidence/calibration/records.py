@@ -115,6 +115,12 @@ def verdict(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {**made, "calibrated": not faults, "faults": faults}
 
 
+def unexpected(model: str, groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What fails beside what is known to."""
+    others = {name: own for name, own in groups.items() if name not in plan.KNOWN_FAULTS.get(model, {})}
+    return list(verdict(others)["faults"]) if others else []
+
+
 def record(model: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """All of it, with what made it."""
     return {
