@@ -17,6 +17,7 @@ from progression.engines.integration import ORDERS, Untrusted, explore, integrat
 from progression.engines.marginal import alike
 from progression.engines.powered import powered_integral, whole_form_holds
 from progression.engines.prepared import Program
+from progression.engines.proposal import normal_points
 from progression.engines.quadrature import Integrated
 from progression.engines.weighted_cells import weighted_cells
 from progression.event_times import unsigned
@@ -165,7 +166,7 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mappi
     sets = np.arange(len(rngs))[:, None]
     x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
     factor = weighted.kept[sets, where].reshape(len(x), -1)
-    normal = importance.normal_points(inner.n_linear, draws, rngs).reshape(len(x), inner.n_linear)
+    normal = normal_points(inner.n_linear, draws, rngs).reshape(len(x), inner.n_linear)
     linear = draw_linear(factor, normal)
     program.split.with_data(arrays, cells.cell_of.shape[1])  # all subjects again, not one of each kind
     found = program.population(x, linear)

@@ -1,25 +1,23 @@
 """A low-dimensional density explored without Markov chains: its mode, then weighted points; many densities at once.
 
-Points come from a multivariate t around the mode, quasi-random, stretched on either side of each axis as the density asks,
-and carry importance weights smoothed by a generalised
-Pareto distribution, whose shape k says whether the weights can be trusted. Where they cannot, the proposal is fitted
+Points come from a `Proposal` around the mode and carry importance weights smoothed by a generalised Pareto
+distribution, whose shape k says whether the weights can be trusted. Where they cannot, the proposal is fitted
 again to what was found, and the points of all rounds are weighted as one mixture.
 
 Sources: Vehtari, Simpson, Gelman, Yao and Gabry (2024), JMLR 25:72 (Pareto-smoothed importance sampling); Cornuet,
-Marin, Mira and Robert (2012), Scand. J. Statist. 39:798 (adaptive multiple importance sampling); Owen (1998) on
-scrambled nets.
+Marin, Mira and Robert (2012), Scand. J. Statist. 39:798 (adaptive multiple importance sampling).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from progression.engines.pareto import smooth
+from progression.engines.proposal import Proposal, around, cube
 
 # target(x, which): log density (len(which), points) of the data sets `which` at x, (len(which), points, size), and
 # whatever else it wants kept of each point, (len(which), points, width)
@@ -32,8 +30,7 @@ MAX_PARETO_K, MAX_QUADRATURE_ERROR, MIN_SHARE = 0.7, 0.05, 0.1
 # Far out a density may overflow or be no number: such points count as impossible, and nobody needs to be told.
 _QUIET = np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
-GOOD_K, GOOD_SHARE, ROUNDS, WIDER, FURTHER = 0.2, 0.25, 9, 6.0, 1.3
-_DROP = 8.0  # of the log density, at four standard deviations of a normal: where the stretch is measured
+GOOD_K, GOOD_SHARE, ROUNDS, WIDER, FURTHER = 0.1, 0.25, 9, 6.0, 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,20 +150,16 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         Pareto k at which no further round is wanted. Weights have a variance below 0.5.
     """
     sets, d = mode.at.shape
-    location, root = [mode.at], [mode.root * 1.1]
-    stretch = [_stretch(target, mode)]
+    proposals = [around(target, mode.at, mode.root)]
     made: list[Weighted | None] = [None] * sets
     open_ = np.arange(sets)
-    x = value = kept = None
+    seen: list[np.ndarray] = []
     for round_ in range(rounds):
-        points_ = _points(d, points, [seeds[s] for s in open_], chains)
-        fresh = location[-1][open_, None] + _stretched(points_, stretch[-1][open_]) @ root[-1][open_].transpose(0, 2, 1)
-        fresh_value, fresh_kept = target(fresh, open_)
-        x, value, kept = (one if old is None else np.concatenate([old, one], axis=1)
-                          for old, one in ((x, fresh), (value, fresh_value), (kept, fresh_kept)))  # fmt: skip
-        proposal = special.logsumexp(
-            [_log_t(x, at[open_], r[open_], s[open_]) for at, r, s in zip(location, root, stretch, strict=True)], axis=0
-        )
+        fresh = proposals[-1].take(open_).points(cube(d + 1, points, [seeds[s] for s in open_], chains))
+        new = [fresh, *target(fresh, open_)]
+        seen = [np.concatenate(both, axis=1) for both in zip(seen, new, strict=True)] if seen else new
+        x, value, kept = seen
+        proposal = special.logsumexp([one.take(open_).log_density(x) for one in proposals], axis=0)
         log_weight, k = smooth(np.where(np.isfinite(value), value, -np.inf) - proposal)
         share = 1 / np.exp(special.logsumexp(2 * log_weight, axis=1)) / log_weight.shape[1]
         for i, s in enumerate(open_):
@@ -180,22 +173,19 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         centre = np.einsum("sp,spi->si", weight, x)
         off = x - centre[:, None]
         spread = np.einsum("sp,spi,spj->sij", weight, off, off)
-        old = root[-1][open_]
+        old = proposals[-1].root[open_]
         trust = np.clip(share * log_weight.shape[1] / (20.0 * d), 0.05, 1)[
             :, None, None
         ]  # few effective points say little
         spread = 1.2 * trust * spread + (1 - trust) * old @ old.transpose(0, 2, 1)
         spread *= WIDER if round_ % 2 else 1.0  # every other round reaches further: for tails the bulk says nothing of
-        new_at, new_root = location[-1].copy(), root[-1].copy()
-        new_at[open_], new_root[open_] = centre, np.linalg.cholesky(spread + 1e-12 * np.eye(d))
-        new_stretch = np.ones_like(stretch[0])
+        root = np.linalg.cholesky(spread + 1e-12 * np.eye(d))
+        fitted = proposals[-1].put(open_, Proposal(centre, root, np.ones((len(open_), 2, d))))
         tails = open_[share >= GOOD_SHARE]  # the bulk is met, and tails are not: the first proposal, stretched further
-        new_at[tails], new_root[tails] = location[0][tails], root[0][tails]
-        new_stretch[tails] = stretch[0][tails] * FURTHER ** (1 + round_ // 2)
-        location.append(new_at)
-        root.append(new_root)
-        stretch.append(new_stretch)
-        open_, x, value, kept = open_[still], x[still], value[still], kept[still]
+        first = proposals[0].take(tails)
+        further = replace(first, stretch=first.stretch * FURTHER ** (1 + round_ // 2))
+        proposals.append(fitted.put(tails, further))
+        open_, seen = open_[still], [one[still] for one in seen]
     return _together([one for one in made if one is not None])
 
 
@@ -235,72 +225,3 @@ def resample(log_weight: np.ndarray, draws: int, rng: np.random.Generator) -> np
     total = np.cumsum(np.exp(log_weight - log_weight.max()))
     where = np.searchsorted(total, (np.arange(draws) + rng.random()) / draws * total[-1])
     return rng.permutation(np.minimum(where, len(log_weight) - 1))
-
-
-@lru_cache(maxsize=32)
-def _net(d: int, points: int, seed: int) -> np.ndarray:
-    return np.asarray(stats.qmc.Sobol(d, seed=seed).random(points))
-
-
-def _shifted(d: int, points: int, rngs: list[np.random.Generator], chains: int = 1) -> np.ndarray:
-    """Points of the unit cube, (sets, points, chains, d): a scrambled net, shifted at random for each set and chain."""
-    net = _net(d, 2 ** int(np.ceil(np.log2(max(points, 2)))), 20261122)[:points]
-    shift = np.stack([rng.random((chains, d)) for rng in rngs])
-    made = net[None, :, None] + shift[:, None]
-    made -= made >= 1
-    return np.clip(made, 1e-12, 1 - 1e-12, out=made)
-
-
-def normal_points(d: int, points: int, rngs: list[np.random.Generator]) -> np.ndarray:
-    """Standard normal points that fill their space evenly, (sets, points, d), one generator a set."""
-    return special.ndtri(_shifted(d, points, rngs)[:, :, 0]) if d else np.zeros((len(rngs), points, 0))
-
-
-def _points(d: int, points: int, rngs: list[np.random.Generator], chains: int) -> np.ndarray:
-    """Multivariate t points, (sets, points, d); point i belongs to chain i % chains."""
-    u = _shifted(d + 1, points // chains, rngs, chains).reshape(len(rngs), points, d + 1)
-    degrees = _degrees(d)
-    scale = np.sqrt(degrees / (2 * special.gammaincinv(degrees / 2, u[..., -1:])))
-    return special.ndtri(u[..., :-1]) * scale
-
-
-def _degrees(d: int) -> float:
-    """Degrees of freedom: tails heavier than any posterior met here, without spreading the bulk where d is large."""
-    return max(7.0, 1.5 * d)
-
-
-def _log_t(x: np.ndarray, at: np.ndarray, root: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-    """Log density of the proposal up to a constant that all rounds share."""
-    d = x.shape[2]
-    degrees = _degrees(d)
-    z = (x - at[:, None]) @ np.linalg.inv(root).transpose(0, 2, 1)
-    scale = np.where(z > 0, stretch[:, None, 1], stretch[:, None, 0])
-    determinant = np.linalg.slogdet(root)[1][:, None] + np.log(scale).sum(axis=2)
-    return -0.5 * (degrees + d) * np.log1p(((z / scale) ** 2).sum(axis=2) / degrees) - determinant
-
-
-def _stretched(z: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-    """Standard points, (sets, points, d), with the stretch of the side they are on."""
-    return z * np.where(z > 0, stretch[:, None, 1], stretch[:, None, 0])
-
-
-def _stretch(target: Target, mode: Mode) -> np.ndarray:
-    """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
-
-    A standard deviation that the data hardly bound from below has a long left tail on the log scale, which a symmetric
-    proposal would reach with rare and heavy points. Source: Rue, Martino and Chopin (2009), JRSS B 71:319, 6.5.
-    """
-    sets, d = mode.at.shape
-    found = np.ones((sets, 2, d))
-    if not d:
-        return found
-    every = np.arange(sets)
-    top = target(mode.at[:, None], every)[0]  # (sets, 1)
-    signs = np.concatenate([-np.eye(d), np.eye(d)])
-    for _ in range(3):
-        z = np.sqrt(2 * _DROP) * signs[None] * found.reshape(sets, 2 * d)[:, :, None]
-        value = target(mode.at[:, None] + z @ mode.root.transpose(0, 2, 1), every)[0]
-        drop = np.where(np.isfinite(value), top - value, np.inf)
-        factor = np.sqrt(_DROP / np.maximum(drop, 0.1))
-        found *= np.clip(np.nan_to_num(factor, nan=1.0), 0.6, 2.0).reshape(sets, 2, d)
-    return np.clip(found, 0.8, 6.0)

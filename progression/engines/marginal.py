@@ -23,6 +23,7 @@ from progression.engines.integration import Untrusted, check_units, integrate, p
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
+from progression.engines.proposal import normal_points
 from progression.engines.quadrature import Integrated
 from progression.modeling import Model, SupportsPyMC
 
@@ -80,7 +81,7 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
     refuse(weighted)
     where = resample(weighted, draws, chains, rngs)
     x = weighted.x[0, where]
-    normal = importance.normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
+    normal = normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
     linear = draw_linear(weighted.kept[0, where], normal)
     log_density = inner.log_density(cells, x[None, :: max(1, len(x) // 8)])[0]
     hold = slice(None, None, max(1, len(x) // 8))

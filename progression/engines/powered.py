@@ -27,6 +27,7 @@ from progression.engines.integration import Untrusted, integrate, refuse, resamp
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
+from progression.engines.proposal import normal_points
 from progression.engines.quadrature import Integrated
 from progression.engines.weighted_cells import weighted_cells
 from progression.modeling import Model, SupportsPyMC
@@ -117,7 +118,7 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, weights: np.n
     refuse(weighted)
     where = resample(weighted, draws, chains, rngs)
     x = weighted.x[0, where]
-    normal = importance.normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
+    normal = normal_points(inner.n_linear, draws, rngs[1 : 1 + chains]).reshape(len(x), inner.n_linear)
     linear = draw_linear(weighted.kept[0, where], normal)
     own = inner.cells(arrays, encoded.n_subjects, inner.rows(arrays, encoded), every=True)
     if not whole_form_holds(program, inner, own, arrays, x[:: max(1, len(x) // 8)]):

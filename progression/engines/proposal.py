@@ -1,0 +1,157 @@
+"""The density that points are drawn from: a multivariate t of two pieces along each axis, quasi-random.
+
+On either side of the mode the t is stretched as far as the density asked for reaches, and has as many points as it is
+wide, so that it is continuous (John 1982; Villani and Larsson 2006). With as many points on both sides, as in the split
+t of Geweke (1989), the weights would jump at the mode by the ratio of the widths, in as many factors as there are axes.
+
+The axes are those of the parameters, as nearly as the curvature allows: of all square roots of a covariance matrix
+D C D, with D the SDs and C the correlations, D C^(1/2) lies nearest to them (Kessy, Lewin and Strimmer 2018, "ZCA-cor").
+An SD that the data hardly bound from below has its long tail along its own axis: a root turned against it finds neither
+the tail nor the points to fill it.
+
+Sources: John (1982), Comm. Statist. A 11:879; Geweke (1989), Econometrica 57:1317; Villani and Larsson (2006), Comm.
+Statist. Theory Methods 35:1123; Kessy, Lewin and Strimmer (2018), Am. Statist. 72:309; Rue, Martino and Chopin (2009),
+JRSS B 71:319, section 6.5; Owen (1998), ACM TOMACS 8:71, on scrambled nets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import special, stats
+
+# of the log density, at four standard deviations of a normal: where the stretch is measured
+_DROP = 8.0
+# A line through the mode understates how far down the whole density reaches: other parameters give way. With 128 points
+# 1.0 leaves the lowest hundredth of an SD 0.8 to 0.95 of its weight, 1.3 all of it, at a quarter more variance.
+_LOWER = 1.3
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What points of several densities are drawn from.
+
+    Attributes
+    ----------
+    at : array, shape (sets, size)
+    root : array, shape (sets, size, size)
+        Columns are the axes, as long as a standard deviation.
+    stretch : array, shape (sets, 2, size)
+        How much further than that it reaches, below and above along each axis.
+    """
+
+    at: np.ndarray
+    root: np.ndarray
+    stretch: np.ndarray
+
+    def take(self, which: np.ndarray) -> Proposal:
+        """Some of the sets."""
+        return Proposal(self.at[which], self.root[which], self.stretch[which])
+
+    def put(self, which: np.ndarray, other: Proposal) -> Proposal:
+        """The same with other sets in the places `which`."""
+        made = Proposal(self.at.copy(), self.root.copy(), self.stretch.copy())
+        made.at[which], made.root[which], made.stretch[which] = other.at, other.root, other.stretch
+        return made
+
+    def points(self, cube: np.ndarray) -> np.ndarray:
+        """Points, (sets, points, size), from evenly filled unit cubes of a dimension more, (sets, points, size + 1)."""
+        below, above = self.stretch[:, None, 0], self.stretch[:, None, 1]
+        share = below / (below + above)
+        u, degrees = cube[..., :-1], _degrees(self.at.shape[1])
+        z = np.where(
+            u < share,
+            below * special.ndtri(np.minimum(0.5 * u / share, 0.5)),
+            above * special.ndtri(np.maximum(0.5 + 0.5 * (u - share) / (1 - share), 0.5)),
+        )
+        z *= np.sqrt(degrees / (2 * special.gammaincinv(degrees / 2, cube[..., -1:])))
+        return self.at[:, None] + z @ self.root.transpose(0, 2, 1)
+
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        """Up to a constant that all proposals of a size share, (sets, points) at x, (sets, points, size)."""
+        d = x.shape[2]
+        degrees = _degrees(d)
+        z = (x - self.at[:, None]) @ np.linalg.inv(self.root).transpose(0, 2, 1)
+        z /= np.where(z > 0, self.stretch[:, None, 1], self.stretch[:, None, 0])
+        determinant = np.linalg.slogdet(self.root)[1] + np.log(self.stretch.mean(axis=1)).sum(axis=1)
+        return -0.5 * (degrees + d) * np.log1p((z**2).sum(axis=2) / degrees) - determinant[:, None]
+
+
+def around(target: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], at: np.ndarray, root: np.ndarray) -> Proposal:  # fmt: skip
+    """Proposals around the modes of several densities.
+
+    Parameters
+    ----------
+    target : callable
+        See `importance.Target`.
+    at : array, shape (sets, size)
+        The modes.
+    root : array, shape (sets, size, size)
+        Any square root of the inverse of minus the Hessian there.
+    """
+    straight = upright(root)
+    return Proposal(at, 1.1 * straight, _stretch(target, at, straight) * np.array([_LOWER, 1.0])[:, None])
+
+
+def upright(root: np.ndarray) -> np.ndarray:
+    """Of all roots of the same covariances, (sets, size, size), those whose columns lie nearest to the axes."""
+    largest = np.abs(root).max(axis=2, initial=0, keepdims=True)  # a mode that is lost has roots whose squares are 0
+    row = root / np.where(largest > 0, largest, 1)
+    norm = np.linalg.norm(row, axis=2, keepdims=True)
+    row = row / np.where(norm > 0, norm, 1)
+    value, vector = np.linalg.eigh(row @ row.transpose(0, 2, 1))
+    half = (vector * np.sqrt(np.maximum(value, 1e-12))[:, None, :]) @ vector.transpose(0, 2, 1)
+    return np.asarray(largest * norm * half)
+
+
+def cube(d: int, points: int, rngs: list[np.random.Generator], chains: int = 1) -> np.ndarray:
+    """Points that fill the unit cube evenly, (sets, points, d): a scrambled net, shifted at random for each set and chain.
+
+    Point i belongs to chain i % chains, and each chain's points fill the cube by themselves.
+    """
+    each = points // chains
+    net = _net(d, 2 ** int(np.ceil(np.log2(max(each, 2)))), 20261122)[:each]
+    shift = np.stack([rng.random((chains, d)) for rng in rngs])
+    made = net[None, :, None] + shift[:, None]
+    made -= made >= 1
+    return np.clip(made, 1e-12, 1 - 1e-12, out=made).reshape(len(rngs), points, d)
+
+
+def normal_points(d: int, points: int, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Standard normal points that fill their space evenly, (sets, points, d), one generator a set."""
+    return special.ndtri(cube(d, points, rngs)) if d else np.zeros((len(rngs), points, 0))
+
+
+@lru_cache(maxsize=32)
+def _net(d: int, points: int, seed: int) -> np.ndarray:
+    return np.asarray(stats.qmc.Sobol(d, seed=seed).random(points))
+
+
+def _degrees(d: int) -> float:
+    """Degrees of freedom: tails heavier than any posterior met here, without spreading the bulk where d is large."""
+    return max(7.0, 1.5 * d)
+
+
+def _stretch(target: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], at: np.ndarray, root: np.ndarray) -> np.ndarray:  # fmt: skip
+    """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
+
+    A standard deviation that the data hardly bound from below has a long left tail on the log scale, which a symmetric
+    proposal would reach with rare and heavy points.
+    """
+    sets, d = at.shape
+    found = np.ones((sets, 2, d))
+    if not d:
+        return found
+    every = np.arange(sets)
+    top = target(at[:, None], every)[0]  # (sets, 1)
+    signs = np.concatenate([-np.eye(d), np.eye(d)])
+    for _ in range(3):
+        z = np.sqrt(2 * _DROP) * signs[None] * found.reshape(sets, 2 * d)[:, :, None]
+        value = target(at[:, None] + z @ root.transpose(0, 2, 1), every)[0]
+        drop = np.where(np.isfinite(value), top - value, np.inf)
+        factor = np.sqrt(_DROP / np.maximum(drop, 0.1))
+        found *= np.clip(np.nan_to_num(factor, nan=1.0), 0.6, 2.0).reshape(sets, 2, d)
+    return np.clip(found, 0.8, 6.0)
