@@ -99,8 +99,7 @@ def fit_many(
     """Fit one model to many data sets of one design.
 
     The program is prepared once, and data sets are worked through in groups of fixed size: the same seed gives the same
-    draws whatever `cores` is. Points are few, for speed: the lower tails of SDs between patients have seven to nine tenths of their weight,
-    which estimands do not show; where an SD itself is asked for, use `fit`.
+    draws whatever `cores` is.
 
     Parameters
     ----------

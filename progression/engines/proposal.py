@@ -11,7 +11,7 @@ the tail nor the points to fill it.
 
 Sources: John (1982), Comm. Statist. A 11:879; Geweke (1989), Econometrica 57:1317; Villani and Larsson (2006), Comm.
 Statist. Theory Methods 35:1123; Kessy, Lewin and Strimmer (2018), Am. Statist. 72:309; Rue, Martino and Chopin (2009),
-JRSS B 71:319, section 6.5; Owen (1998), ACM TOMACS 8:71, on scrambled nets.
+JRSS B 71:319, section 6.5; Owen (1998), J. Complexity 14:466, on scrambled nets.
 """
 
 from __future__ import annotations
