@@ -127,8 +127,7 @@ def test_a_normal_density_is_met_almost_exactly():
     np.testing.assert_allclose((mean - CENTRE) / np.sqrt(np.diag(COV)), 0, atol=0.01)
     off = (found.x[0] - mean) / np.sqrt(np.diag(COV))
     np.testing.assert_allclose((weight * off.T) @ off, COV / np.sqrt(np.outer(np.diag(COV), np.diag(COV))), atol=0.02)
-    # One round was enough. A quarter of the points' worth goes to reaching further down than a normal does.
-    assert found.pareto_k[0] < 0 and found.share[0] > 0.65 and len(found.x[0]) == 4096
+    assert found.pareto_k[0] < 0 and found.share[0] > 0.8 and len(found.x[0]) == 4096  # one round was enough
 
 
 def test_several_data_sets_at_once_are_weighted_as_each_alone():
@@ -209,7 +208,7 @@ def test_a_second_mode_within_reach_is_found_by_later_rounds(apart):
     found = weighted(two_modes(apart), 1, points=4096, start=[-1.0])
     mean, square = moments(found, [lambda x: x[:, 0], lambda x: x[:, 0] ** 2])
     assert found.pareto_k[0] > MAX_PARETO_K or (abs(mean) < 0.1 and square == pytest.approx(1 + apart**2, rel=0.03))
-    assert apart < 3 or found.x.shape[1] > 4096  # the first round alone would not do
+    assert apart < 4 or found.x.shape[1] > 4096  # the first round alone would not do
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -369,6 +368,8 @@ def test_an_upright_root_is_a_root_of_the_same_covariance_along_the_axes():
         found = upright((scale * np.diag([2.0, 0.5, 7.0]) @ turned)[None])[0]
         np.testing.assert_allclose(found / scale, np.diag([2.0, 0.5, 7.0]), atol=1e-8)
     assert np.all(upright(np.zeros((1, 2, 2))) == 0)
+    ridge = np.array([[[1.0, 0.0], [1.0, 1e-7]]])  # a correlation of 1 - 5e-15: squared, all its digits would be lost
+    assert np.linalg.det(upright(ridge)[0]) == pytest.approx(1e-7, rel=1e-6)
 
 
 def test_tails_of_sds_have_their_weight_however_the_root_is_turned():
