@@ -98,6 +98,9 @@ def pilot(found: dict[str, Any]) -> str:
     for (slopes, way), own in table.groupby(["slopes", "way"], sort=False):
         cells = own.set_index("truth").loc[truths]
         lines.append(f"| {slopes} | {way} | " + " | ".join(f"{value:.3f}" for value in cells["success"]) + " |")
+    lines.append(
+        "\nRows of robust MAP are too high: see the known fault on [the page on historical controls](historical.md)."
+    )
     return "\n".join(lines)
 
 
@@ -127,7 +130,14 @@ def _or(row: dict[str, Any], name: str) -> str:
     return f"{row[name]:.3f}" if row.get(name) is not None else ""
 
 
+# Studies of an earlier state of the engine, to be made again: why that is no reason to distrust them until then.
+EARLIER = {
+    "healey": "They were made before 2026-11-30, when the points of `fit_many` in closed form were put along the parameters' own axes and doubled: that mended the lower tails of SDs "
+              "between patients, which no estimand had shown."
+}  # fmt: skip
+
+
 def _made(name: str, found: dict[str, Any]) -> str:
     n = found["trials"] // 5 if name in ("pilot", "intercept") else found["trials"]
     return (f"\n{n:,} **simulated** trials a cell, made {found['made']} in {sum(found['seconds'].values()) / 60:.1f} minutes on {found['cores']} cores by "
-            f"`python benchmarks/operating.py {name}`.")  # fmt: skip
+            f"`python benchmarks/operating.py {name}`." + (f" {EARLIER[name]}" if name in EARLIER else ""))  # fmt: skip

@@ -29,7 +29,8 @@ def test_every_study_is_there_and_of_this_code(study, found):
     assert set(found) == set(study.STUDIES)
     for name, one in found.items():
         assert one["trials"] >= 10_000, AGAIN.format(name)
-        assert one["code"] == study.code_hash(), AGAIN.format(name)
+        earlier = name in importlib.import_module("operating_page").EARLIER
+        assert (one["code"] != study.code_hash()) == earlier, AGAIN.format(name)  # made again, it comes off the list
 
 
 def test_the_page_is_of_these_results(found):
@@ -68,6 +69,8 @@ def test_a_model_without_random_slopes_is_caught(found):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "trials"), [("intercept", 320), ("calibration", 64), ("healey", 64)])
 def test_the_first_64_trials_again(study, found, name, trials):
+    if name in importlib.import_module("operating_page").EARLIER:
+        pytest.skip("of an earlier state of the engine; the page says so")
     how = {"cores": 1, "runs": None, "seconds": {}}
     again = study.STUDIES[name](trials, how)
     for new, kept in zip(again, found[name]["rows"], strict=True):
