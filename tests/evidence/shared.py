@@ -1,6 +1,6 @@
 """als_shared on trials of the size and slopes of the verdiperstat trial: width, coverage and bias of the disease rate ratio.
 
-    python -m tests.evidence.shared      # a minute; writes tests/evidence/shared.json
+    python -m tests.evidence.shared      # six minutes; writes tests/evidence/shared.json
 
 The trial: 126 active against 164 shared placebo patients, slopes -1.02 and -1.05 points/month, DRR 0.98 (0.77 to 1.24). Its
 spread of slopes, residual SD, visits, drop-out and mortality are those of the platform's own simulations (slope SD 0.76,
@@ -35,6 +35,9 @@ DRR, RATE = 1.02 / 1.05, 1.05
 MONTHS = np.arange(0, 25, 4) * 12 / 52
 PUBLISHED = {"drr": 0.98, "lower": 0.77, "upper": 1.24, "slope_sd": 0.09}
 LEVELS = (0.5, 0.9, 0.95)
+# What is not as it should be, and not explained yet: the page says it, and a test that it is still so.
+OPEN = {("healey", "95%"): "**Not explained yet:** intervals of 95 % under the plan's priors hold the truth less often than they say. With 200 trials, as many as were run "
+                           "before 2026-11-30, it did not show. `fit_many` has few points, and the truth is one and fixed; over truths from the prior they hold it in 95.1 % of 2,000 sets."}  # fmt: skip
 
 
 def trials(n: int, seed: int = 20261125) -> list[pg.Cohort]:
@@ -94,13 +97,13 @@ def in_words(facts: dict[str, Any]) -> str:
     lines += ["", f"Published for the trial itself: DRR {published['drr']} ({published['lower']} to {published['upper']}), and slopes "
               f"with a posterior SD of {published['slope_sd']}; here {facts['results']['healey']['slope_sd']['control']:.3f} and "
               f"{facts['results']['healey']['slope_sd']['treated']:.3f}."]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(f"\n{words}" for words in OPEN.values())]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the result; 0 if coverage is nominal under the default priors and those of the plan."""
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.shared", description=__doc__)
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args(arguments)
