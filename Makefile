@@ -47,21 +47,16 @@ bench:  ## run the benchmarks: an hour or so
 	$(BIN)/python benchmarks/engines.py
 
 # Each goes on where it was cut off, with what lies in evidence-runs/; bounded, laplace and shared take minutes and begin again.
+# One whose verdict is bad does not keep the others from being run: which they were is said at the end.
+EVIDENCE := shared laplace bounded activity sharing antibody "agreement references" "agreement compare" "references table" \
+            mutations faults calibration page
+
 evidence:  ## measure again what is published of the models: days on two cores
 	@$(SETUP) test
-	$(BIN)/python -m tests.evidence.shared
-	$(BIN)/python -m tests.evidence.laplace
-	$(BIN)/python -m tests.evidence.bounded
-	$(BIN)/python -m tests.evidence.activity
-	$(BIN)/python -m tests.evidence.sharing
-	$(BIN)/python -m tests.evidence.antibody
-	$(BIN)/python -m tests.evidence.agreement references
-	$(BIN)/python -m tests.evidence.agreement compare
-	$(BIN)/python -m tests.evidence.references table
-	$(BIN)/python -m tests.evidence.mutations
-	$(BIN)/python -m tests.evidence.faults
-	$(BIN)/python -m tests.evidence.calibration
-	$(BIN)/python -m tests.evidence.page
+	@trap 'exit 130' INT TERM; failed=; for step in $(EVIDENCE); do \
+	    echo "$(BIN)/python -m tests.evidence.$$step"; \
+	    $(BIN)/python -m tests.evidence.$$step || failed="$$failed, $$step"; \
+	done; if [ -n "$$failed" ]; then echo "Not as it should be:$${failed#,}"; exit 1; fi
 
 clean:  ## remove what the other targets made, except .venv
 	rm -rf report docs/_build docs/notebooks build dist *.egg-info

