@@ -29,6 +29,10 @@ _DROP = 8.0
 # more at most. With 256 points the lowest hundredth of an SD of als_shared has 0.8 to 0.95 of its weight without it, 0.95
 # to 1.02 with it. On every axis, also those that are as long on both sides, it would cost points as e to their number.
 _LOWER = 1.3
+_FAR = 2.0  # times as far as a normal: no longer a matter of the curvature
+
+
+Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # as `importance.Target`
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,7 @@ class Proposal:
         return -0.5 * (degrees + d) * np.log1p((z**2).sum(axis=2) / degrees) - determinant[:, None]
 
 
-def around(target: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], at: np.ndarray, root: np.ndarray) -> Proposal:  # fmt: skip
+def around(target: Target, at: np.ndarray, root: np.ndarray) -> Proposal:  # fmt: skip
     """Proposals around the modes of several densities.
 
     Parameters
@@ -93,7 +97,7 @@ def around(target: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarr
     root : array, shape (sets, size, size)
         Any square root of the inverse of minus the Hessian there.
     """
-    straight = upright(root)
+    straight = _along_ridges(target, at, root)
     stretch = _stretch(target, at, straight)
     stretch[:, 0] *= np.clip(stretch[:, 0] / stretch[:, 1], 1.0, _LOWER)
     return Proposal(at, 1.1 * straight, stretch)
@@ -106,6 +110,27 @@ def upright(root: np.ndarray) -> np.ndarray:
     norm = np.linalg.norm(row, axis=2, keepdims=True)
     vector, value, _ = np.linalg.svd(np.nan_to_num(row / np.where(norm > 0, norm, 1)))
     return np.asarray(largest * norm * ((vector * value[:, None, :]) @ vector.transpose(0, 2, 1)))
+
+
+def _along_ridges(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Upright roots, but where a density reaches far beyond its curvature: there an axis is the line along which it does.
+
+    A mixture prior of a parameter, such as a drift that is small or anything, is wide far out along a ridge on which others move with it. Those
+    that do so by the curvature at the mode move along the covariance's own column: the axis of a parameter that comes first in a
+    Cholesky root.
+    """
+    found, covariance = upright(root), root @ root.transpose(0, 2, 1)
+    sd = np.sqrt(np.einsum("sii->si", covariance))
+    reach = _stretch(target, at, covariance / sd[:, None, :]).max(axis=1)
+    for s in np.flatnonzero((reach > _FAR).any(axis=1)):
+        first = np.flatnonzero(reach[s] > _FAR)
+        first = first[np.argsort(-reach[s, first], kind="stable")]
+        order, m = np.r_[first, np.flatnonzero(reach[s] <= _FAR)], len(first)
+        lower = np.linalg.cholesky(covariance[s][np.ix_(order, order)])
+        if m < len(order):
+            lower[m:, m:] = upright(lower[None, m:, m:])[0]
+        found[s][np.ix_(order, order)] = lower
+    return found
 
 
 def cube(d: int, points: int, rngs: list[np.random.Generator], chains: int = 1) -> np.ndarray:
@@ -136,7 +161,7 @@ def _degrees(d: int) -> float:
     return max(7.0, 1.5 * d)
 
 
-def _stretch(target: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], at: np.ndarray, root: np.ndarray) -> np.ndarray:  # fmt: skip
+def _stretch(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:  # fmt: skip
     """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
 
     A standard deviation that the data hardly bound from below has a long left tail on the log scale, which a symmetric
