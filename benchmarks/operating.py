@@ -183,8 +183,9 @@ def kept(
     start = time.perf_counter()
     folder = how["runs"] and Path(how["runs"]) / f"{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     found = pg.power(
-        design, model, rule, truths=truths, n_trials=n, random_seed=seed, path=folder, cores=how["cores"], **settings
-    )
+        design, model, rule, truths=truths, n_trials=n, random_seed=seed, path=folder, cores=how["cores"],
+        chunk=256 if n >= 2048 else 64, **settings,
+    )  # fmt: skip
     seconds = time.perf_counter() - start
     print(f"{name}: {seconds:.0f} s\n{found}\n", flush=True)
     how["seconds"][name] = round(seconds, 1)

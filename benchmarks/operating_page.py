@@ -15,7 +15,6 @@ from progression.store import write_atomically
 
 STATIC = Path(__file__).resolve().parents[1] / "docs" / "_static"
 HELD, SHRINKS = "#0072B2", "#C4571B"
-FAULTY = {"robust MAP 0.1"}  # docs/historical.md, "Known fault"
 WAYS = {
     "pooled": "#C4571B",
     "pooled, default prior": "#D17F00",
@@ -37,12 +36,7 @@ def picture(found: dict[str, Any]) -> None:
     points = [Line2D([], [], marker=mark, linestyle="", color=style.INK, label=label, markersize=5)
               for mark, label in (("o", "simulated, with 95 % interval"), ("x", "closed form"), ("D", "published"))]  # fmt: skip
     lines = [Line2D([], [], color=colour, label=label) for label, colour in (("treated slopes SD 0.76", HELD), ("SD shrinks with the mean", SHRINKS))]  # fmt: skip
-    ways = [
-        Line2D(
-            [], [], color=colour, marker="s", markersize=4, label=way + " (too high: a known fault)" * (way in FAULTY)
-        )
-        for way, colour in WAYS.items()
-    ]
+    ways = [Line2D([], [], color=colour, marker="s", markersize=4, label=way) for way, colour in WAYS.items()]
     n, few = found["healey"]["trials"], found["pilot"]["trials"] // 5
     figure = style.framed(6.4, "Designs that others have computed, and the pilot's own", legend=[*points, *lines, *ways],
                           source=f"SIMULATED: {n:,} trials a cell above, {few:,} below")  # fmt: skip
@@ -104,9 +98,6 @@ def pilot(found: dict[str, Any]) -> str:
     for (slopes, way), own in table.groupby(["slopes", "way"], sort=False):
         cells = own.set_index("truth").loc[truths]
         lines.append(f"| {slopes} | {way} | " + " | ".join(f"{value:.3f}" for value in cells["success"]) + " |")
-    lines.append(
-        "\nRows of robust MAP are too high: see the known fault on [the page on historical controls](historical.md)."
-    )
     return "\n".join(lines)
 
 

@@ -128,8 +128,7 @@ class RobustMAP(Borrowing):
 
     Notes
     -----
-    Schmidli et al. (2014), Biometrics 70:1023. Without concurrent controls `fit_many` and `power` give the wide component too little
-    weight; `fit` does not (docs/historical.md, "Known fault").
+    Schmidli et al. (2014), Biometrics 70:1023.
     """
 
     scale: float

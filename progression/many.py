@@ -99,8 +99,7 @@ def fit_many(
     """Fit one model to many data sets of one design.
 
     The program is prepared once, and data sets are worked through in groups of fixed size: the same seed gives the same
-    draws whatever `cores` is. Known fault: with `RobustMAP` and no concurrent controls the wide component of the drift has too little
-    weight (docs/historical.md); use `fit`, or 16,000 draws.
+    draws whatever `cores` is.
 
     Parameters
     ----------

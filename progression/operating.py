@@ -79,7 +79,8 @@ def power(
     path : str or path, optional
         The folder of the run, from which it goes on when it was cut off.
     chunk : int
-        Trials that are done together, and lost together when a worker dies.
+        Trials that are done together, and lost together when a worker dies. Of the closed form 256 take a third less time
+        each than 64, which suits a run of thousands.
     cores, client, progressbar
         As in `progression.runs.run`: results do not depend on them.
     **at : float

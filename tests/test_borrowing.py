@@ -150,23 +150,25 @@ def exactly(cohort: pg.Cohort, way: pg.RobustMAP, prior_sd: float) -> tuple[floa
     return float(weight @ stats.norm.cdf(mean / np.sqrt(given))), float(np.sqrt(weight @ (given + mean**2) - centre**2))
 
 
-@pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [False, True])
 def test_of_a_single_arm_a_robust_prior_is_what_integration_makes_of_it(many: bool) -> None:
     """Its wide component lies far out along a ridge of drift and effect: missed, P(benefit) is 0.999 where it is 0.98."""
     cohort, way = trial(seed=3, n=17, historical=47, drift=-0.5, single=True), pg.RobustMAP(0.1)
     wide = {"slope_effect": pg.Prior("Normal", mu=0, sigma=2)}
     share, sd = exactly(cohort, way, 2.0)
     assert 0.95 < share < 0.99
-    if many:  # with 1,000 draws, hence fewer points, it is missed: the known fault
-        fits = pg.fit_many("als_slope", [cohort], borrowing=way, priors=wide, estimands="slope_difference", draws=16_000,
+    if many:  # a trial's points are few, some 512: eight sets of them, each with an error of 0.006
+        fits = pg.fit_many("als_slope", [cohort] * 8, borrowing=way, priors=wide, estimands="slope_difference",
                            random_seed=1, progressbar=False)  # fmt: skip
         draws = fits.draws["slope_difference"].sel(active_arm="treated").to_numpy()
+        assert (draws > 0).mean() == pytest.approx(share, abs=0.006) and (fits.diagnostics["pareto_k"] < 0.5).all()
+        assert all(abs((one > 0).mean() - share) < 0.02 for one in draws)
     else:
         fit = pg.fit("als_slope", cohort, borrowing=way, priors=wide, random_seed=1)
         assert fit.settings["engine"] == "marginal" and not fit.problems
         draws = np.ravel(pg.contrast(fit, "slope_difference").select("slope_difference", active_arm="treated"))
         assert draws.std() == pytest.approx(sd, rel=0.08)
-    assert (draws > 0).mean() == pytest.approx(share, abs=0.01 if many else 0.006)
+        assert (draws > 0).mean() == pytest.approx(share, abs=0.006)
 
 
 def test_which_arm_is_concurrent_must_be_said() -> None:

@@ -385,6 +385,33 @@ def test_tails_of_sds_have_their_weight_however_the_root_is_turned():
     assert np.mean(below) == pytest.approx(0.01, abs=0.0007)
 
 
+DRIFTS = {0.8: 0.1, 0.2: 1.0}  # probability and SD: a drift that is small or anything at all
+
+
+def one_measured_difference(x):
+    """A drift that is a mixture, an effect, and one measurement of effect less drift, 1 (SD 0.15); a third to turn the ridge in."""
+    drift, effect, other = x[..., 0], x[..., 1], x[..., 2]
+    prior = special.logsumexp([np.log(share) + stats.norm.logpdf(drift, 0, sd) for share, sd in DRIFTS.items()], axis=0)
+    read = stats.norm.logpdf(1, effect - drift, 0.15) + stats.norm.logpdf(effect, 0, 2)
+    return prior + read + stats.norm.logpdf(other, 2 * effect, 0.3)
+
+
+def test_a_component_far_out_along_a_ridge_has_its_weight():
+    """By conjugacy for each component. Few points and smoothed weights take a sixth of it; axes along the parameters, four fifths."""
+    whole, below = [], []
+    for share, sd in DRIFTS.items():
+        var = sd**2 + 0.15**2
+        whole.append(share * stats.norm.pdf(1, 0, np.hypot(2, np.sqrt(var))))
+        below.append(stats.norm.cdf(0, 4 / (4 + var), np.sqrt(4 * var / (4 + var))))
+    exact = np.array(whole) @ below / np.sum(whole)
+    assert 0.01 < exact < 0.1
+    found = []
+    for seed in range(60):
+        one = weighted(one_measured_difference, 3, points=512, seed=seed, good_k=0.45)
+        found.append(np.exp(one.log_weight[0]) @ (one.x[0, :, 1] < 0))
+    assert np.mean(found) == pytest.approx(exact, rel=0.25)
+
+
 def test_the_stretch_is_measured_on_both_sides_and_a_longer_lower_one_is_stretched_further():
     """The density has fallen by 8 at -8.5, twelve SDs of the curvature: three times as far as a normal."""
     below, above = around(target(hardly_bounded), np.zeros((1, 3)), np.sqrt(0.5) * np.eye(3)[None]).stretch[0]

@@ -24,7 +24,7 @@ from progression.event_times import unsigned
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
 GROUP = {"closed": 256, "integrated": 32}
-POINTS = {"closed": 256, "integrated": 256}  # for each 1,000 draws
+POINTS = {"closed": 512, "integrated": 256}  # for each 1,000 draws
 GOOD_K = 0.45
 
 

@@ -29,7 +29,7 @@ _DROP = 8.0
 # more at most. With 256 points the lowest hundredth of an SD of als_shared has 0.8 to 0.95 of its weight without it, 0.95
 # to 1.02 with it. On every axis, also those that are as long on both sides, it would cost points as e to their number.
 _LOWER = 1.3
-_FAR = 2.0  # times as far as a normal: no longer a matter of the curvature
+_FAR = 2.0  # times as far as a normal: no longer a matter of the curvature at the mode
 
 
 Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # as `importance.Target`
@@ -115,20 +115,21 @@ def upright(root: np.ndarray) -> np.ndarray:
 def _along_ridges(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
     """Upright roots, but where a density reaches far beyond its curvature: there an axis is the line along which it does.
 
-    A mixture prior of a parameter, such as a drift that is small or anything, is wide far out along a ridge on which others move with it. Those
-    that do so by the curvature at the mode move along the covariance's own column: the axis of a parameter that comes first in a
-    Cholesky root.
+    A prior that is a mixture, of a drift that is small or anything at all, makes a density wide far out along a ridge on
+    which other parameters move with the drift. By the curvature they do so along its own column of the covariance: the
+    axis of a parameter that comes first in a Cholesky root.
     """
     found, covariance = upright(root), root @ root.transpose(0, 2, 1)
-    sd = np.sqrt(np.einsum("sii->si", covariance))
-    reach = _stretch(target, at, covariance / sd[:, None, :]).max(axis=1)
-    for s in np.flatnonzero((reach > _FAR).any(axis=1)):
-        first = np.flatnonzero(reach[s] > _FAR)
-        first = first[np.argsort(-reach[s, first], kind="stable")]
-        order, m = np.r_[first, np.flatnonzero(reach[s] <= _FAR)], len(first)
-        lower = np.linalg.cholesky(covariance[s][np.ix_(order, order)])
-        if m < len(order):
-            lower[m:, m:] = upright(lower[None, m:, m:])[0]
+    along = covariance / np.sqrt(np.einsum("sii->si", covariance))[:, None, :]
+    drop = _drop(target, at, along, np.full((len(at), 2, at.shape[1]), _FAR)).min(axis=1)
+    for s in np.flatnonzero((drop < _DROP).any(axis=1)):
+        order = np.argsort(
+            np.minimum(drop[s], _DROP), kind="stable"
+        )  # the farthest first, those that are not as they come
+        lower = np.linalg.qr(root[s, order].T)[1].T  # the Cholesky root, without the digits that squaring loses
+        lower *= np.where(np.diag(lower) < 0, -1, 1)
+        rest = slice(int((drop[s] < _DROP).sum()), None)
+        lower[rest, rest] = upright(lower[None, rest, rest])[0]
         found[s][np.ix_(order, order)] = lower
     return found
 
@@ -161,23 +162,25 @@ def _degrees(d: int) -> float:
     return max(7.0, 1.5 * d)
 
 
-def _stretch(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:  # fmt: skip
+def _stretch(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
     """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
 
     A standard deviation that the data hardly bound from below has a long left tail on the log scale, which a symmetric
     proposal would reach with rare and heavy points.
     """
-    sets, d = at.shape
-    found = np.ones((sets, 2, d))
-    if not d:
-        return found
-    every = np.arange(sets)
-    top = target(at[:, None], every)[0]  # (sets, 1)
-    signs = np.concatenate([-np.eye(d), np.eye(d)])
+    found = np.ones((len(at), 2, at.shape[1]))
     for _ in range(3):
-        z = np.sqrt(2 * _DROP) * signs[None] * found.reshape(sets, 2 * d)[:, :, None]
-        value = target(at[:, None] + z @ root.transpose(0, 2, 1), every)[0]
-        drop = np.where(np.isfinite(value), top - value, np.inf)
-        factor = np.sqrt(_DROP / np.maximum(drop, 0.1))
-        found *= np.clip(np.nan_to_num(factor, nan=1.0), 0.6, 2.0).reshape(sets, 2, d)
+        found *= np.clip(np.sqrt(_DROP / _drop(target, at, root, found)), 0.6, 2.0)
     return np.clip(found, 0.8, 6.0)
+
+
+def _drop(target: Target, at: np.ndarray, root: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+    """How far each log density falls, 0.1 at least, from its mode to four stretched lengths of each axis: (sets, 2, d)."""
+    sets, d = at.shape
+    every = np.arange(sets)
+    signs = np.concatenate([-np.eye(d), np.eye(d)])
+    z = np.sqrt(2 * _DROP) * signs[None] * stretch.reshape(sets, 2 * d)[:, :, None]
+    points = np.concatenate([at[:, None], at[:, None] + z @ root.transpose(0, 2, 1)], axis=1)
+    value = target(points, every)[0]
+    drop = np.where(np.isfinite(value[:, 1:]), value[:, :1] - value[:, 1:], np.inf)
+    return np.maximum(np.nan_to_num(drop, nan=_DROP), 0.1).reshape(sets, 2, d)

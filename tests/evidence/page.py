@@ -262,7 +262,7 @@ def missing() -> Iterator[str]:
     yield """- **Whether a model is right for your patients.** Calibration says that the posterior is that of the model and its priors, nothing of the world. `pg.check` asks the data.
 - **Truths far from the priors.** Ranks are uniform on average over the prior; where priors are wide, few sets fall near your truth. The tables of known truths fill in a part.
 - **Faults smaller than what the sets can find** (table above), and faults in clauses that no calibrated design uses: covariates, splines, calendar steps, hazards that follow the own rate, flares, regimens. They have tests of equations, limits and recovery, not thousands of sets.
-- **Borrowing** is calibrated as a prior of an effect only in so far as the model is; its operating characteristics are in [the page on historical controls](historical.md), by simulation at fixed drifts. `fit_many` with `RobustMAP` and no concurrent controls is wrong, and known to be: the same page says by how much.
+- **Borrowing** is calibrated as a prior of an effect only in so far as the model is; its operating characteristics are in [the page on historical controls](historical.md), by simulation at fixed drifts.
 - **Real patients.** Two published pilots, one of them reconstructed; no registry data are in the repository, and PRO-ACT forms are tested with made ones.
 - **Macs, Windows, other processors.** Records were made on Linux, x86-64. NUTS draws differ between processors in the last digits and then altogether; summaries agree within Monte Carlo error. `progression selfcheck` is for that."""
 
