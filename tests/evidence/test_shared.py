@@ -26,7 +26,7 @@ def test_published_study_is_of_this_code(published: dict[str, Any]) -> None:
 def test_published_intervals_cover(published: dict[str, Any]) -> None:
     for name, one in published["results"].items():
         assert one["trials"] >= 1000 and max(one["problems"], one["fell_back"]) <= one["trials"] // 100, name
-    assert shared.unlike(published["results"]) == set(shared.OPEN)  # explained or mended, it comes off the list
+    assert shared.unlike(published["results"]) == set()
 
 
 @pytest.mark.slow
