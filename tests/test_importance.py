@@ -199,8 +199,10 @@ def test_tails_far_heavier_than_the_proposal_are_told_or_covered(size):
 
 
 def test_tails_that_no_round_can_cover_are_told():
-    found = weighted(lambda x: -1.2 * np.log1p(np.abs(x[..., 0])), 1, points=4096)
-    assert found.pareto_k[0] > MAX_PARETO_K
+    """A tail that falls like x^-1.05: half its mass lies beyond a million."""
+    for seed in range(4):
+        found = weighted(lambda x: -1.05 * np.log1p(np.abs(x[..., 0])), 1, points=4096, seed=seed)
+        assert found.pareto_k[0] > MAX_PARETO_K
 
 
 @pytest.mark.parametrize("apart", [2.0, 3.0, 4.0])
@@ -385,38 +387,40 @@ def test_tails_of_sds_have_their_weight_however_the_root_is_turned():
     assert np.mean(below) == pytest.approx(0.01, abs=0.0007)
 
 
-DRIFTS = {0.8: 0.1, 0.2: 1.0}  # probability and SD: a drift that is small or anything at all
+def one_measured_difference(small):
+    """A drift that is small or anything at all, an effect, and one measurement of effect less drift: 1 (SD 0.15)."""
+    drifts = {small: 0.8, 1.0: 0.2}  # SDs and their probabilities
 
+    def density(x):
+        drift, effect, other = x[..., 0], x[..., 1], x[..., 2]
+        prior = special.logsumexp([np.log(p) + stats.norm.logpdf(drift, 0, sd) for sd, p in drifts.items()], axis=0)
+        read = stats.norm.logpdf(1, effect - drift, 0.15) + stats.norm.logpdf(effect, 0, 2)
+        return prior + read + stats.norm.logpdf(other, 2 * effect, 0.3)
 
-def one_measured_difference(x):
-    """A drift that is a mixture, an effect, and one measurement of effect less drift, 1 (SD 0.15); a third to turn the ridge in."""
-    drift, effect, other = x[..., 0], x[..., 1], x[..., 2]
-    prior = special.logsumexp([np.log(share) + stats.norm.logpdf(drift, 0, sd) for share, sd in DRIFTS.items()], axis=0)
-    read = stats.norm.logpdf(1, effect - drift, 0.15) + stats.norm.logpdf(effect, 0, 2)
-    return prior + read + stats.norm.logpdf(other, 2 * effect, 0.3)
-
-
-def test_a_component_far_out_along_a_ridge_has_its_weight():
-    """By conjugacy for each component. Few points and smoothed weights take a sixth of it; axes along the parameters, four fifths."""
-    whole, below = [], []
-    for share, sd in DRIFTS.items():
+    whole, below = [], []  # of each component, by conjugacy: its weight, and P(effect < 0)
+    for sd, p in drifts.items():
         var = sd**2 + 0.15**2
-        whole.append(share * stats.norm.pdf(1, 0, np.hypot(2, np.sqrt(var))))
+        whole.append(p * stats.norm.pdf(1, 0, np.sqrt(4 + var)))
         below.append(stats.norm.cdf(0, 4 / (4 + var), np.sqrt(4 * var / (4 + var))))
-    exact = np.array(whole) @ below / np.sum(whole)
-    assert 0.01 < exact < 0.1
+    return density, np.array(whole) @ below / np.sum(whole)
+
+
+@pytest.mark.parametrize("small", [0.05, 0.1, 0.3])
+def test_a_component_far_out_along_a_ridge_has_its_weight(small):
+    """Few points. With axes along the parameters, or a reach that is measured from near by, nine tenths of it are lost, unsaid."""
+    density, exact = one_measured_difference(small)
     found = []
-    for seed in range(60):
-        one = weighted(one_measured_difference, 3, points=512, seed=seed, good_k=0.45)
+    for seed in range(20):
+        one = weighted(density, 3, points=512, seed=seed, good_k=0.45)
         found.append(np.exp(one.log_weight[0]) @ (one.x[0, :, 1] < 0))
-    assert np.mean(found) == pytest.approx(exact, rel=0.25)
+    assert np.mean(found) == pytest.approx(exact, rel=0.05) and np.std(found) < 0.2 * exact
 
 
 def test_the_stretch_is_measured_on_both_sides_and_a_longer_lower_one_is_stretched_further():
     """The density has fallen by 8 at -8.5, twelve SDs of the curvature: three times as far as a normal."""
     below, above = around(target(hardly_bounded), np.zeros((1, 3)), np.sqrt(0.5) * np.eye(3)[None]).stretch[0]
-    reach = 8.5 / np.sqrt(0.5) / 4  # which the search comes near to
-    assert np.all((below > 1.15 * reach) & (below <= 1.3 * reach))
+    reach = 8.5 / np.sqrt(0.5) / 4
+    np.testing.assert_allclose(below, 1.3 * reach, rtol=0.01)
     assert np.all(above < 1)
     even = around(target(far), CENTRE[None], np.linalg.cholesky(COV)[None]).stretch[0]
     np.testing.assert_allclose(even, 1, atol=0.01)

@@ -7,7 +7,7 @@ t of Geweke (1989), the weights would jump at the mode by the ratio of the width
 The axes are those of the parameters, as nearly as the curvature allows: of all square roots of a covariance matrix
 D C D, with D the SDs and C the correlations, D C^(1/2) lies nearest to them (Kessy, Lewin and Strimmer 2018, "ZCA-cor").
 An SD that the data hardly bound from below has its long tail along its own axis: a root turned against it finds neither
-the tail nor the points to fill it.
+the tail nor the points to fill it. Where a density reaches far along a ridge instead, the ridge is an axis.
 
 Sources: John (1982), Comm. Statist. A 11:879; Geweke (1989), Econometrica 57:1317; Villani and Larsson (2006), Comm.
 Statist. Theory Methods 35:1123; Kessy, Lewin and Strimmer (2018), Am. Statist. 72:309; Rue, Martino and Chopin (2009),
@@ -23,8 +23,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import special, stats
 
-# of the log density, at four standard deviations of a normal: where the stretch is measured
-_DROP = 8.0
+# How far the log density falls at four standard deviations of a normal: that far out it is looked for.
+_DROP, _SDS = 8.0, 4.0
+_REACH = np.geomspace(0.8, 16, 10)  # times as far as a normal's
 # A line through the mode understates how far down a lopsided density reaches, since other parameters give way: so much
 # more at most. With 256 points the lowest hundredth of an SD of als_shared has 0.8 to 0.95 of its weight without it, 0.95
 # to 1.02 with it. On every axis, also those that are as long on both sides, it would cost points as e to their number.
@@ -113,22 +114,23 @@ def upright(root: np.ndarray) -> np.ndarray:
 
 
 def _along_ridges(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """Upright roots, but where a density reaches far beyond its curvature: there an axis is the line along which it does.
+    """Upright roots, but where a density reaches far along a ridge: there an axis is the ridge.
 
     A prior that is a mixture, of a drift that is small or anything at all, makes a density wide far out along a ridge on
     which other parameters move with the drift. By the curvature they do so along its own column of the covariance: the
-    axis of a parameter that comes first in a Cholesky root.
+    axis of a parameter that comes first in a Cholesky root. An SD that is hardly bounded from below reaches farther along
+    its upright axis than along that column, and keeps it.
     """
     found, covariance = upright(root), root @ root.transpose(0, 2, 1)
     along = covariance / np.sqrt(np.einsum("sii->si", covariance))[:, None, :]
-    drop = _drop(target, at, along, np.full((len(at), 2, at.shape[1]), _FAR)).min(axis=1)
-    for s in np.flatnonzero((drop < _DROP).any(axis=1)):
-        order = np.argsort(
-            np.minimum(drop[s], _DROP), kind="stable"
-        )  # the farthest first, those that are not as they come
+    both = _drop(target, at, np.concatenate([along, found], axis=2), np.array([_SDS * _FAR]))[..., 0].min(axis=1)
+    drop, upright_drop = np.split(both, 2, axis=1)
+    far = drop < np.minimum(upright_drop, _DROP)
+    for s in np.flatnonzero(far.any(axis=1)):
+        order = np.argsort(np.where(far[s], drop[s], np.inf), kind="stable")  # the farthest first, others as they come
         lower = np.linalg.qr(root[s, order].T)[1].T  # the Cholesky root, without the digits that squaring loses
         lower *= np.where(np.diag(lower) < 0, -1, 1)
-        rest = slice(int((drop[s] < _DROP).sum()), None)
+        rest = slice(int(far[s].sum()), None)
         lower[rest, rest] = upright(lower[None, rest, rest])[0]
         found[s][np.ix_(order, order)] = lower
     return found
@@ -165,22 +167,33 @@ def _degrees(d: int) -> float:
 def _stretch(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
     """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
 
-    A standard deviation that the data hardly bound from below has a long left tail on the log scale, which a symmetric
-    proposal would reach with rare and heavy points.
+    The farthest, so that what lies beyond a stretch where the density hardly falls is found as well: the wide component
+    of a mixture, or the long left tail, on the log scale, of an SD that the data hardly bound from below.
     """
-    found = np.ones((len(at), 2, at.shape[1]))
-    for _ in range(3):
-        found *= np.clip(np.sqrt(_DROP / _drop(target, at, root, found)), 0.6, 2.0)
-    return np.clip(found, 0.8, 6.0)
+    fall = np.sqrt(np.maximum(_drop(target, at, root, _SDS * _REACH), 0))  # of a normal a straight line in the distance
+    last = len(_REACH) - 1 - np.argmax(fall[..., ::-1] < _DROP**0.5, axis=-1)
+    last = np.where((fall < _DROP**0.5).any(axis=-1), last, 0)
+    after = np.minimum(last + 1, len(_REACH) - 1)
+    here, there = (np.take_along_axis(fall, i[..., None], axis=-1)[..., 0] for i in (last, after))
+    way = np.clip((_DROP**0.5 - here) / np.maximum(there - here, 1e-12), 0, 1)
+    return np.asarray(_REACH[last] + way * (_REACH[after] - _REACH[last]))
 
 
-def _drop(target: Target, at: np.ndarray, root: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-    """How far each log density falls, 0.1 at least, from its mode to four stretched lengths of each axis: (sets, 2, d)."""
+def _drop(target: Target, at: np.ndarray, axes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """How far each log density falls from its mode to points below and above it on some axes, (sets, 2, axes, lengths).
+
+    Parameters
+    ----------
+    target : callable
+    at : array, shape (sets, size)
+    axes : array, shape (sets, size, axes)
+    lengths : array, shape (lengths,)
+        Times each axis's own.
+    """
     sets, d = at.shape
-    every = np.arange(sets)
-    signs = np.concatenate([-np.eye(d), np.eye(d)])
-    z = np.sqrt(2 * _DROP) * signs[None] * stretch.reshape(sets, 2 * d)[:, :, None]
-    points = np.concatenate([at[:, None], at[:, None] + z @ root.transpose(0, 2, 1)], axis=1)
-    value = target(points, every)[0]
+    move = np.array([-1.0, 1.0])[:, None, None, None] * lengths[:, None] * axes.transpose(0, 2, 1)[:, None, :, None, :]
+    move = move.reshape(sets, 2 * axes.shape[2] * len(lengths), d)
+    points = np.concatenate([at[:, None], at[:, None] + move], axis=1)
+    value = target(points, np.arange(sets))[0]
     drop = np.where(np.isfinite(value[:, 1:]), value[:, :1] - value[:, 1:], np.inf)
-    return np.maximum(np.nan_to_num(drop, nan=_DROP), 0.1).reshape(sets, 2, d)
+    return np.nan_to_num(drop, nan=0, posinf=np.inf, neginf=0).reshape(sets, 2, axes.shape[2], len(lengths))
