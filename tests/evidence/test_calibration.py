@@ -30,7 +30,6 @@ from tests.evidence.calibration import (
 MARGINAL, MANY, NUTS = ([f"{regime}, {road}" for regime in truths.REGIMES] for road in ("marginal", "many", "nuts"))
 LACKING = {
     "als_slope": MARGINAL,
-    "als_shared": MARGINAL,
     "als_bounded": MANY + NUTS,
     "als_items": NUTS,
     "als_antibody": [*MANY, "dense, nuts"],
