@@ -518,7 +518,15 @@ def exact_moments(shape, cohort, rest, linear):
     return centre, np.sqrt(weight @ squares - centre**2)
 
 
-@pytest.mark.parametrize("shape", ["intercept", "number of visits", "free visits", "pooled arms"])
+# Known fault (CHANGELOG): its points reach so far down the log of an SD that the closed form's arithmetic gives out there, and NUTS is run.
+FAR_DOWN = pytest.mark.xfail(
+    reason="the reach goes past the first place where the density has fallen by 8", strict=True
+)
+
+
+@pytest.mark.parametrize(
+    "shape", ["intercept", "number of visits", "free visits", pytest.param("pooled arms", marks=FAR_DOWN)]
+)
 def test_a_fit_has_the_exact_posterior(shape, cohort):
     model = SHAPES[shape][0]
     linear = [
