@@ -518,9 +518,10 @@ def exact_moments(shape, cohort, rest, linear):
     return centre, np.sqrt(weight @ squares - centre**2)
 
 
-# Known fault (CHANGELOG): its points reach so far down the log of an SD that the closed form's arithmetic gives out there, and NUTS is run.
+# Known fault (CHANGELOG): its points reach so far down the log of an SD that the closed form's arithmetic gives out there, and NUTS is run. Another
+# processor may round otherwise.
 FAR_DOWN = pytest.mark.xfail(
-    reason="the reach goes past the first place where the density has fallen by 8", strict=True
+    reason="the reach goes past the first place where the density has fallen by 8", strict=False
 )
 
 
