@@ -416,6 +416,19 @@ def test_a_component_far_out_along_a_ridge_has_its_weight(small):
     assert np.mean(found) == pytest.approx(exact, rel=0.05) and np.std(found) < 0.2 * exact
 
 
+def test_an_sd_near_zero_keeps_its_upright_axis_beside_another():
+    """Data on the sum of two variances and on one of them: along its own column the other reaches far, along its axis farther."""
+
+    def two_sds(x):
+        a, b = x[..., 0], x[..., 1]
+        v = np.exp(2 * a) + np.exp(2 * b)
+        read = -20 * (np.log(v) + 1 / v) - 20 * (2 * b + np.exp(-2 * b))
+        return read + a + b - 0.5 * np.exp(2 * a) - 0.5 * np.exp(2 * b)
+
+    mode = find_modes(target(two_sds), np.zeros((1, 2)))
+    np.testing.assert_allclose(around(target(two_sds), mode.at, mode.root).root, 1.1 * upright(mode.root))
+
+
 def test_the_stretch_is_measured_on_both_sides_and_a_longer_lower_one_is_stretched_further():
     """The density has fallen by 8 at -8.5, twelve SDs of the curvature: three times as far as a normal."""
     below, above = around(target(hardly_bounded), np.zeros((1, 3)), np.sqrt(0.5) * np.eye(3)[None]).stretch[0]

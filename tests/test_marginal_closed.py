@@ -518,16 +518,8 @@ def exact_moments(shape, cohort, rest, linear):
     return centre, np.sqrt(weight @ squares - centre**2)
 
 
-# Known fault (CHANGELOG): its points reach so far down the log of an SD that the closed form's arithmetic gives out there, and NUTS is run. Another
-# processor may round otherwise.
-FAR_DOWN = pytest.mark.xfail(
-    reason="the reach goes past the first place where the density has fallen by 8", strict=False
-)
-
-
-@pytest.mark.parametrize(
-    "shape", ["intercept", "number of visits", "free visits", pytest.param("pooled arms", marks=FAR_DOWN)]
-)
+@pytest.mark.filterwarnings("ignore::progression.FitWarning")
+@pytest.mark.parametrize("shape", ["intercept", "number of visits", "free visits", "pooled arms"])
 def test_a_fit_has_the_exact_posterior(shape, cohort):
     model = SHAPES[shape][0]
     linear = [
@@ -535,7 +527,12 @@ def test_a_fit_has_the_exact_posterior(shape, cohort):
     ]
     centre, spread = exact_moments(shape, cohort, ["sd", "res"], linear)
     fit = pg.fit(model, cohort, engine="marginal", random_seed=3)
-    assert fit.problems == () and "fell_back" not in fit.settings
+    if (
+        shape == "pooled arms"
+    ):  # known fault (CHANGELOG): it looks for points where arithmetic gives out, says so, and NUTS is run
+        assert "fell_back" not in fit.settings or "Pareto k" in fit.settings["fell_back"]
+    else:
+        assert fit.problems == () and "fell_back" not in fit.settings
     drawn = np.hstack([fit.posterior[name].to_numpy().reshape(4000, -1) for name in ("sd", "res", *linear)])
     np.testing.assert_allclose((drawn.mean(axis=0) - centre) / spread, 0, atol=0.07)
     np.testing.assert_allclose(drawn.std(axis=0) / spread, 1, atol=0.06)
