@@ -416,17 +416,51 @@ def test_a_component_far_out_along_a_ridge_has_its_weight(small):
     assert np.mean(found) == pytest.approx(exact, rel=0.05) and np.std(found) < 0.2 * exact
 
 
-def test_an_sd_near_zero_keeps_its_upright_axis_beside_another():
-    """Data on the sum of two variances and on one of them: along its own column the other reaches far, along its axis farther."""
+def two_sds(n, of_one, value):
+    """log SDs: n observations of the sum of two variances, mean square 1, and some of the second alone; half-normal priors."""
 
-    def two_sds(x):
+    def density(x):
         a, b = x[..., 0], x[..., 1]
         v = np.exp(2 * a) + np.exp(2 * b)
-        read = -20 * (np.log(v) + 1 / v) - 20 * (2 * b + np.exp(-2 * b))
+        read = -0.5 * n * (np.log(v) + 1 / v) - 0.5 * of_one * (2 * b + value * np.exp(-2 * b))
         return read + a + b - 0.5 * np.exp(2 * a) - 0.5 * np.exp(2 * b)
 
-    mode = find_modes(target(two_sds), np.zeros((1, 2)))
-    np.testing.assert_allclose(around(target(two_sds), mode.at, mode.root).root, 1.1 * upright(mode.root))
+    return density
+
+
+def test_an_sd_near_zero_keeps_its_upright_axis_beside_another():
+    """Along its own column the other SD reaches far, along its axis farther."""
+    run = target(two_sds(40, 40, 1.0))
+    mode = find_modes(run, np.zeros((1, 2)))
+    np.testing.assert_allclose(around(run, mode.at, mode.root).root, 1.1 * upright(mode.root))
+
+
+@pytest.mark.parametrize(("n", "of_one", "value"), [(100, 50, 0.8), (200, 100, 0.9), (60, 30, 1.2)])
+def test_the_weaker_of_two_sds_has_its_lower_tail_though_the_other_must_give_way(n, of_one, value):
+    """Few points. By the reach along a straight line the first two have 0.6 to 0.7 of their lowest hundredth, unsaid."""
+    density, a = two_sds(n, of_one, value), np.linspace(-12, 2, 2801)
+    grid = density(np.stack(np.meshgrid(a, np.linspace(-1.5, 1.2, 901), indexing="ij"), axis=-1))
+    below = np.exp(grid - grid.max()).sum(axis=1).cumsum()
+    below /= below[-1]
+    where = np.searchsorted(below, [0.01, 0.05])
+    found = []
+    for seed in range(60):
+        one = weighted(density, 2, points=512, seed=seed, good_k=0.45)
+        assert len(one.x[0]) == 512 and one.pareto_k[0] < 0.3  # one round: nothing far out was met by surprise
+        found.append([np.exp(one.log_weight[0]) @ (one.x[0, :, 0] <= a[i] + 0.0025) for i in where])
+    np.testing.assert_allclose(np.mean(found, axis=0) / below[where], 1, atol=[0.15, 0.05])
+
+
+def test_a_density_that_seems_to_rise_again_past_its_end_is_not_followed_there():
+    """As where a variance is so small that arithmetic gives out."""
+    end = stats.norm.logpdf(6)
+
+    def rising(x):
+        return np.where(x < -6, end + 0.9 * (-6 - x), stats.norm.logpdf(x)).sum(axis=-1)
+
+    for size in (1, 2):
+        even = around(target(rising), np.zeros((1, size)), np.eye(size)[None]).stretch[0]
+        np.testing.assert_allclose(even, 1, atol=0.02)
 
 
 def test_the_stretch_is_measured_on_both_sides_and_a_longer_lower_one_is_stretched_further():

@@ -10,30 +10,25 @@ An SD that the data hardly bound from below has its long tail along its own axis
 the tail nor the points to fill it. Where a density reaches far along a ridge instead, the ridge is an axis.
 
 Sources: John (1982), Comm. Statist. A 11:879; Geweke (1989), Econometrica 57:1317; Villani and Larsson (2006), Comm.
-Statist. Theory Methods 35:1123; Kessy, Lewin and Strimmer (2018), Am. Statist. 72:309; Rue, Martino and Chopin (2009),
-JRSS B 71:319, section 6.5; Owen (1998), J. Complexity 14:466, on scrambled nets.
+Statist. Theory Methods 35:1123; Kessy, Lewin and Strimmer (2018), Am. Statist. 72:309; Owen (1998), J. Complexity 14:466,
+on scrambled nets. How far a density reaches: `reach`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy import special, stats
 
-# How far the log density falls at four standard deviations of a normal: that far out it is looked for.
-_DROP, _SDS = 8.0, 4.0
-_REACH = np.geomspace(0.8, 16, 10)  # times as far as a normal's
-# A line through the mode understates how far down a lopsided density reaches, since other parameters give way: so much
-# more at most. With 256 points the lowest hundredth of an SD of als_shared has 0.8 to 0.95 of its weight without it, 0.95
-# to 1.02 with it. On every axis, also those that are as long on both sides, it would cost points as e to their number.
+from progression.engines.reach import DROP, SDS, Target, drop, reach
+
+# Where a density reaches farther down than up, points go farther down still, by so much at most: what is thinnest there
+# weighs most. Where two SDs share a variance, the lowest hundredth of the weaker one has 0.7 to 0.9 of its weight
+# without it, 0.99 to 1.01 with it. On axes that are as long on both sides it would cost points as e to their number.
 _LOWER = 1.3
 _FAR = 2.0  # times as far as a normal: no longer a matter of the curvature at the mode
-
-
-Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # as `importance.Target`
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +94,7 @@ def around(target: Target, at: np.ndarray, root: np.ndarray) -> Proposal:  # fmt
         Any square root of the inverse of minus the Hessian there.
     """
     straight = _along_ridges(target, at, root)
-    stretch = _stretch(target, at, straight)
+    stretch = reach(target, at, straight)
     stretch[:, 0] *= np.clip(stretch[:, 0] / stretch[:, 1], 1.0, _LOWER)
     return Proposal(at, 1.1 * straight, stretch)
 
@@ -123,11 +118,11 @@ def _along_ridges(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarra
     """
     found, covariance = upright(root), root @ root.transpose(0, 2, 1)
     along = covariance / np.sqrt(np.einsum("sii->si", covariance))[:, None, :]
-    both = _drop(target, at, np.concatenate([along, found], axis=2), np.array([_SDS * _FAR]))[..., 0].min(axis=1)
-    drop, upright_drop = np.split(both, 2, axis=1)
-    far = drop < np.minimum(upright_drop, _DROP)
+    both = drop(target, at, np.concatenate([along, found], axis=2), np.array([SDS * _FAR]))[..., 0].min(axis=1)
+    fall, upright_fall = np.split(both, 2, axis=1)
+    far = fall < np.minimum(upright_fall, DROP)
     for s in np.flatnonzero(far.any(axis=1)):
-        order = np.argsort(np.where(far[s], drop[s], np.inf), kind="stable")  # the farthest first, others as they come
+        order = np.argsort(np.where(far[s], fall[s], np.inf), kind="stable")  # the farthest first, others as they come
         lower = np.linalg.qr(root[s, order].T)[1].T  # the Cholesky root, without the digits that squaring loses
         lower *= np.where(np.diag(lower) < 0, -1, 1)
         rest = slice(int(far[s].sum()), None)
@@ -162,38 +157,3 @@ def _net(d: int, points: int, seed: int) -> np.ndarray:
 def _degrees(d: int) -> float:
     """Degrees of freedom: tails heavier than any posterior met here, without spreading the bulk where d is large."""
     return max(7.0, 1.5 * d)
-
-
-def _stretch(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """How much further than a normal's each density reaches on either side of each axis: (sets, 2, d), below and above.
-
-    The farthest, so that what lies beyond a stretch where the density hardly falls is found as well: the wide component
-    of a mixture, or the long left tail, on the log scale, of an SD that the data hardly bound from below.
-    """
-    fall = np.sqrt(np.maximum(_drop(target, at, root, _SDS * _REACH), 0))  # of a normal a straight line in the distance
-    last = len(_REACH) - 1 - np.argmax(fall[..., ::-1] < _DROP**0.5, axis=-1)
-    last = np.where((fall < _DROP**0.5).any(axis=-1), last, 0)
-    after = np.minimum(last + 1, len(_REACH) - 1)
-    here, there = (np.take_along_axis(fall, i[..., None], axis=-1)[..., 0] for i in (last, after))
-    way = np.clip((_DROP**0.5 - here) / np.maximum(there - here, 1e-12), 0, 1)
-    return np.asarray(_REACH[last] + way * (_REACH[after] - _REACH[last]))
-
-
-def _drop(target: Target, at: np.ndarray, axes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """How far each log density falls from its mode to points below and above it on some axes, (sets, 2, axes, lengths).
-
-    Parameters
-    ----------
-    target : callable
-    at : array, shape (sets, size)
-    axes : array, shape (sets, size, axes)
-    lengths : array, shape (lengths,)
-        Times each axis's own.
-    """
-    sets, d = at.shape
-    move = np.array([-1.0, 1.0])[:, None, None, None] * lengths[:, None] * axes.transpose(0, 2, 1)[:, None, :, None, :]
-    move = move.reshape(sets, 2 * axes.shape[2] * len(lengths), d)
-    points = np.concatenate([at[:, None], at[:, None] + move], axis=1)
-    value = target(points, np.arange(sets))[0]
-    drop = np.where(np.isfinite(value[:, 1:]), value[:, :1] - value[:, 1:], np.inf)
-    return np.nan_to_num(drop, nan=0, posinf=np.inf, neginf=0).reshape(sets, 2, axes.shape[2], len(lengths))
