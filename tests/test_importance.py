@@ -448,7 +448,7 @@ def test_the_weaker_of_two_sds_has_its_lower_tail_though_the_other_must_give_way
         one = weighted(density, 2, points=512, seed=seed, good_k=0.45)
         assert len(one.x[0]) == 512 and one.pareto_k[0] < 0.3  # one round: nothing far out was met by surprise
         found.append([np.exp(one.log_weight[0]) @ (one.x[0, :, 0] <= a[i] + 0.0025) for i in where])
-    np.testing.assert_allclose(np.mean(found, axis=0) / below[where], 1, atol=[0.15, 0.05])
+    assert np.all(np.abs(np.mean(found, axis=0) / below[where] - 1) < [0.15, 0.05])
 
 
 def test_a_density_that_seems_to_rise_again_past_its_end_is_not_followed_there():

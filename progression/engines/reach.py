@@ -115,7 +115,9 @@ def _across(root: np.ndarray) -> np.ndarray:
 def _drop_to(target: Target, at: np.ndarray, move: np.ndarray) -> np.ndarray:
     """The drop from each mode to where a move, (sets, 2, axes, n, size), leads: not below 0, infinite beyond support."""
     sets, d = at.shape
-    points = np.concatenate([at[:, None], at[:, None] + move.reshape(sets, -1, d)], axis=1)
+    points = at[:, None] + np.concatenate(
+        [np.zeros((sets, 1, d)), move.reshape(sets, int(np.prod(move.shape[1:-1])), d)], axis=1
+    )
     value = target(points, np.arange(sets))[0]
     with np.errstate(invalid="ignore"):
         fall = np.where(np.isfinite(value[:, 1:]), value[:, :1] - value[:, 1:], np.inf)
