@@ -453,14 +453,43 @@ def test_the_weaker_of_two_sds_has_its_lower_tail_though_the_other_must_give_way
 
 def test_a_density_that_seems_to_rise_again_past_its_end_is_not_followed_there():
     """As where a variance is so small that arithmetic gives out."""
-    end = stats.norm.logpdf(6)
 
     def rising(x):
-        return np.where(x < -6, end + 0.9 * (-6 - x), stats.norm.logpdf(x)).sum(axis=-1)
+        return np.where(x < -50, 1.0, stats.norm.logpdf(x)).sum(axis=-1)
 
     for size in (1, 2):
         even = around(target(rising), np.zeros((1, size)), np.eye(size)[None]).stretch[0]
         np.testing.assert_allclose(even, 1, atol=0.02)
+
+
+def test_a_second_hump_behind_a_dip_is_reached():
+    """A tenth of the mass at ten SDs, as of a prior with two components: the dip between is deeper than the search looks."""
+
+    def humps(x):
+        narrow, wide = stats.norm.logpdf(x[..., 0]), stats.norm.logpdf(x[..., 0], 10, 1.5)
+        return np.logaddexp(np.log(0.9) + narrow, np.log(0.1) + wide)
+
+    for seed in range(5):
+        found = weighted(humps, 1, points=512, seed=seed, good_k=0.45)
+        assert np.exp(found.log_weight[0]) @ (found.x[0, :, 0] > 5) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("sets", [0, 2])
+def test_nothing_to_draw_from_is_drawn_from(sets):
+    made = around(lambda x, which: (np.zeros(x.shape[:2]), x), np.zeros((sets, 0)), np.zeros((sets, 0, 0)))
+    assert made.stretch.shape == (sets, 2, 0)
+
+
+def test_an_axis_that_is_already_at_its_best_does_not_give_way():
+    """Its curvature at the end of the line is not that at the mode: a step would be spurious, and spoil the others'."""
+
+    def funnel(x):
+        return two_sds(100, 50, 0.8)(x[..., :2]) - 0.5 * x[..., 2] ** 2 * np.exp(np.maximum(-2 * x[..., 0], 2))
+
+    run, plain = target(funnel), target(two_sds(100, 50, 0.8))
+    mode, own = find_modes(run, np.zeros((1, 3))), find_modes(plain, np.zeros((1, 2)))
+    below = around(run, mode.at, mode.root).stretch[0, 0, 0]
+    assert below == pytest.approx(around(plain, own.at, own.root).stretch[0, 0, 0], rel=0.1)
 
 
 def test_the_stretch_is_measured_on_both_sides_and_a_longer_lower_one_is_stretched_further():

@@ -65,8 +65,16 @@ def drop(target: Target, at: np.ndarray, axes: np.ndarray, lengths: np.ndarray) 
 
 
 def _along_lines(target: Target, at: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """The last length before which the density has not fallen, so that a second hump behind a dip is reached as well.
+
+    What lies behind a dip counts if two neighbouring lengths see it: at one alone, farther down than where an SD is as
+    good as 0, arithmetic gives out and a density may seem to rise again.
+    """
     fall = np.sqrt(drop(target, at, root, SDS * _LINE))  # of a normal a straight line in the distance
-    return np.clip(_first(fall, _LINE), _LINE[0], _LINE[-1])
+    near = fall < DROP**0.5
+    seen = near & np.concatenate([np.ones_like(near[..., :1]), near[..., :-1]], axis=-1)
+    last = np.where(seen.any(axis=-1), len(_LINE) - 1 - seen[..., ::-1].argmax(axis=-1), -1)
+    return _between(fall, _LINE, last)
 
 
 def _along_profiles(target: Target, at: np.ndarray, root: np.ndarray, straight: np.ndarray) -> np.ndarray:
@@ -74,37 +82,34 @@ def _along_profiles(target: Target, at: np.ndarray, root: np.ndarray, straight: 
     d = at.shape[1]
     others = np.array([[k for k in range(d) if k != j] for j in range(d)])
     end = np.array([-1.0, 1.0])[:, None, None] * (SDS * straight)[..., None] * np.eye(d)  # sets, 2, axis, coordinate
-    beside = np.concatenate([np.zeros((d, 1, d)), _NEAR * np.eye(d)[others]], axis=1)
+    beside = _NEAR * np.eye(d)[others]
+    beside = np.concatenate([np.zeros((d, 1, d)), beside, -beside], axis=1)
     fall = _drop_to(target, at, (end[..., None, :] + beside) @ _across(root))
+    there, up, down = fall[..., :1], fall[..., 1:d], fall[..., d:]
     with np.errstate(invalid="ignore"):
-        gradient = (fall[..., :1] - fall[..., 1:]) / _NEAR + _NEAR / 2  # at the end: the curvature, 1, is taken out
-    step = np.einsum("sbjk,jkl->sbjl", np.clip(np.nan_to_num(gradient), -_MOST, _MOST), np.eye(d)[others])
+        gradient = (there - up) / _NEAR + _NEAR / 2  # the curvature, 1, is taken out
+    gradient = np.where(np.minimum(up, down) < there, np.nan_to_num(gradient), 0)  # where neither side is better, none
+    step = np.einsum("sbjk,jkl->sbjl", np.clip(gradient, -_MOST, _MOST), np.eye(d)[others])
 
     bent = end[..., None, :] + _FRACTIONS[:, None] * step[..., None, :]
     bent = _BENT[:, None, None] * bent[..., None, :, :]  # sets, 2, axis, length, fraction, coordinate
     shape = bent.shape[:-1]
     fall = _drop_to(target, at, bent.reshape(*shape[:3], -1, d) @ _across(root)).reshape(shape).min(axis=-1)
-    gain = np.clip(_first(np.sqrt(fall), _BENT), 1.0, _BENT[-1])
-    led = np.where(gain[..., None] > _SAME, step, 0) / 2  # what lies two SDs out is met often enough
+    out = fall >= DROP
+    gain = _between(np.sqrt(fall), _BENT, np.where(out.any(axis=-1), out.argmax(axis=-1), len(_BENT)) - 1)
+    led = np.where(gain[..., None] > _SAME, step, 0) / 2  # an SD of half the step: two SDs out there are points enough
     side = np.stack([np.maximum(-led, 0).max(axis=(1, 2)), np.maximum(led, 0).max(axis=(1, 2))], axis=1)
     return np.asarray(np.clip(np.maximum(straight * gain, side), _LINE[0], _LINE[-1]))
 
 
-def _first(fall: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The first length at which the root of the drop, (..., lengths), is that of a normal's, interpolated.
-
-    Not the last: farther down, where an SD is as good as 0, arithmetic gives out and a density may seem to rise again.
-    """
-    out = fall >= DROP**0.5
-    after = np.where(out.any(axis=-1), out.argmax(axis=-1), len(lengths) - 1)
-    before = np.maximum(after - 1, 0)
+def _between(fall: np.ndarray, lengths: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Where the root of the drop, (..., lengths), is that of a normal's: behind the length numbered `last`, -1 before all."""
+    after = np.clip(last + 1, 0, len(lengths) - 1)
+    before = np.maximum(last, 0)
     here, there = (np.take_along_axis(fall, i[..., None], axis=-1)[..., 0] for i in (before, after))
     with np.errstate(invalid="ignore", divide="ignore"):
         way = np.where(there > here, (DROP**0.5 - here) / (there - here), 0.0)
-    last = np.where(
-        out.any(axis=-1), lengths[before] + np.clip(way, 0, 1) * (lengths[after] - lengths[before]), lengths[-1]
-    )
-    return np.asarray(last)
+    return np.asarray(lengths[before] + np.clip(way, 0, 1) * (lengths[after] - lengths[before]))
 
 
 def _across(root: np.ndarray) -> np.ndarray:
