@@ -181,7 +181,9 @@ def kept(
 ) -> Any:
     """A run, in a folder of its own where one is given; says how long it took."""
     start = time.perf_counter()
-    folder = how["runs"] and Path(how["runs"]) / f"{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    # What another state of the code made is not taken up.
+    own = hashlib.sha256(f"{code_hash()} {name}".encode()).hexdigest()[:12]
+    folder = how["runs"] and Path(how["runs"]) / own
     found = pg.power(
         design, model, rule, truths=truths, n_trials=n, random_seed=seed, path=folder, cores=how["cores"],
         chunk=256 if n >= 2048 else 64, **settings,
