@@ -114,7 +114,9 @@ def fit_many(
         Which; all that the design can answer where omitted, the primary one first.
     random_seed : int, optional
     draws : int
-        For each data set. With NUTS they are taken from four chains of at least 1,000.
+        For each data set. With NUTS they are taken from four chains of at least 1,000. By the marginal engine they repeat
+        weighted points, 512 for each 1,000 in closed form and 256 by quadrature: of a probability near 0.7 to 0.9 the SD
+        between seeds is 0.012 with `sle_crp` and 0.035 with `als_antibody`. More draws are more points.
     cores : int
         Worker processes, through joblib: its ``parallel_config`` chooses another backend, such as a cluster.
     fallback : bool
