@@ -145,7 +145,8 @@ def _placed(value: float, drawn: np.ndarray, *, normal: bool = False) -> dict[st
     if normal and drawn.std() > 0:
         p = 2 * stats.norm.sf(abs(value - drawn.mean()) / drawn.std())
     elif p == 0:  # outside all replicates: how far, in their own standard deviations
-        p = min(1 / len(drawn), 2 * stats.norm.sf(abs(value - drawn.mean()) / drawn.std()))
+        with np.errstate(divide="ignore"):  # all replicates alike, and this one not
+            p = min(1 / len(drawn), 2 * stats.norm.sf(abs(value - drawn.mean()) / drawn.std()))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {"observed": value, "predicted": float(drawn.mean()), "lower": low, "upper": high, "p": float(p)}
 
