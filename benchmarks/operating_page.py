@@ -128,11 +128,10 @@ def _or(row: dict[str, Any], name: str) -> str:
 
 
 # Studies of an earlier state of the engine, to be made again, and what has changed since.
-_STRAIGHT = "how far a density reaches was measured along straight lines"
 EARLIER = {
     "healey": "They were made before 2026-11-30, when the points of `fit_many` in closed form were put along the parameters' own axes, and 512 of them in place of 128: that mended the lower tails of SDs "
-              f"between patients, which no estimand had shown; and when {_STRAIGHT}.",
-} | dict.fromkeys(("pilot", "intercept", "calibration"), f"They were made when {_STRAIGHT}.")  # fmt: skip
+              "between patients, which no estimand had shown; and when how far a density reaches was measured along straight lines."
+}  # fmt: skip
 
 
 def _made(name: str, found: dict[str, Any]) -> str:
