@@ -24,7 +24,7 @@ from progression.event_times import unsigned
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
 GROUP = {"closed": 256, "integrated": 32}
-POINTS = {"closed": 512, "integrated": 256}  # for each 1,000 draws
+POINTS = 512  # a round, for each 1,000 draws
 GOOD_K = 0.45
 
 
@@ -122,9 +122,9 @@ def group_size(program: Program) -> int:
     return GROUP["closed" if isinstance(program.inner, ClosedForm) else "integrated"]
 
 
-def _points(kind: str, draws: int) -> int:
+def _points(draws: int) -> int:
     """Weighted points a round: more where more draws are asked for, which would repeat them otherwise."""
-    return POINTS[kind] * max(1, draws // 1000)
+    return POINTS * max(1, draws // 1000)
 
 
 def _closed(program: Program, inner: ClosedForm, encoded: Encoded, values: Mapping[str, np.ndarray], draws: int,
@@ -161,7 +161,7 @@ def _from_cells(program: Program, inner: ClosedForm, cells: Cells, arrays: Mappi
         return inner.log_density(cells.take(which), x)
 
     mode = importance.find_modes(target, np.repeat(near.at, len(rngs), axis=0), root=near.root)
-    weighted = importance.sample(target, mode, points=_points("closed", draws), seeds=rngs, good_k=GOOD_K)
+    weighted = importance.sample(target, mode, points=_points(draws), seeds=rngs, good_k=GOOD_K)
     where = np.stack([importance.resample(w, draws, rng) for w, rng in zip(weighted.log_weight, rngs, strict=True)])
     sets = np.arange(len(rngs))[:, None]
     x = weighted.x[sets, where].reshape(len(rngs) * draws, -1)
@@ -207,7 +207,7 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
         try:
-            x, weighted, error = integrate(program, inner, own, draws=draws, points=_points("integrated", draws), good_k=GOOD_K,
+            x, weighted, error = integrate(program, inner, own, draws=draws, points=_points(draws), good_k=GOOD_K,
                                                  rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]),
                                            near=near if near.found.all() else None)  # fmt: skip
             program.split.with_data(program.arrays(own), own.n_subjects)  # without the copies of a grid

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 import progression as pg
+from progression.engines import batches
 from tests.evidence.sources import COMPILED, code_hash, page
 from tests.evidence.trials import Trial, trial
 
@@ -34,7 +35,7 @@ _DRAWS = {
 # Priors of clauses that came after the references and that no trial uses: their variables have length zero.
 _SINCE = {"als_slope": {"bend"}}
 _MOST_RUNS = 16
-_COMPILED_DRAWS = 32_000  # through `fit_many`: 8,192 weighted points a round, as two rounds of `fit` take
+_COMPILED_DRAWS = 32_000  # through `fit_many`: 16,384 weighted points a round, as four rounds of `fit` take
 _MORE_CAREFUL = 0.99
 
 Summaries = dict[str, list[float]]
@@ -143,7 +144,7 @@ def _compiled(of: Trial, start: float) -> dict[str, Any]:
     }
     known = found.diagnostics.iloc[0]
     # Draws repeat points: what they are worth is the points' effective number, of one round where there were several.
-    worth = known["share"] * 256 * _COMPILED_DRAWS / 1000 if known["engine"] == "marginal" else float("inf")
+    worth = known["share"] * batches.POINTS * _COMPILED_DRAWS / 1000 if known["engine"] == "marginal" else float("inf")
     summaries = {name: _worth(summarise(one), worth) for name, one in parts.items()}
     flagged = [text for text in (*found.diagnostics["problem"], *found.diagnostics["fell_back"]) if text]
     return {"table": of.hash, "seconds": seconds, "flagged": flagged, "components": summaries}
