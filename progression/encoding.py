@@ -349,14 +349,20 @@ def _standardised(subjects: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
 def statistics_by_subject(rows: Mapping[str, np.ndarray], n: int, n_outcomes: int) -> dict[str, np.ndarray]:
     """What each subject's own rows say, by subject and outcome: programs use it to choose coordinates to sample in.
 
+    A row below the detection limit is not counted: it says much less than a value, and coordinates that take its limit
+    for one mix badly where most rows are such.
+
     Returns
     -------
     dict of str to array, shape (n, n_outcomes)
-        n (rows), mean, mean_month, slope (least squares, value a month), sxx (sum of squares of month about its mean);
+        n (rows not censored), mean, mean_month, slope (least squares, value a month), sxx (sum of squares of month about its mean);
         mean_log where all values are positive; where an upper bound is known mean_logit (of the share of the bound,
         half a unit added to either side), logit_information (rows' binomial information about the logit, near enough)
         and most (the bound).
     """
+    positive = (rows["value"] > 0).all()
+    bounded = np.isfinite(rows["upper"]).all() and (rows["value"] >= 0).all() and (rows["value"] <= rows["upper"]).all()
+    rows = {name: column[~rows["censored"]] for name, column in rows.items()}
     cell, size = rows["subject"] * n_outcomes + rows["outcome"], n * n_outcomes
     count = np.bincount(cell, minlength=size).astype(float)
     some = np.maximum(count, 1)
@@ -376,10 +382,10 @@ def statistics_by_subject(rows: Mapping[str, np.ndarray], n: int, n_outcomes: in
         "slope": slope,
         "sxx": np.where(sxx > 1e-9, sxx, 0.0),
     }
-    if (value > 0).all():
+    if positive:
         found["mean_log"] = mean(np.log(value))
-    upper = rows["upper"]
-    if np.isfinite(upper).all() and (value >= 0).all() and (value <= upper).all():
+    if bounded:
+        upper = rows["upper"]
         share = (value + 0.5) / (upper + 1)
         found["mean_logit"] = mean(np.log(share / (1 - share)))
         found["logit_information"] = np.bincount(cell, upper * share * (1 - share), size)

@@ -11,6 +11,7 @@ from progression.units import months_per
 
 FRS = pg.Outcome("alsfrsr", unit="points", lower=0, upper=48, integer=True)
 TENDER = pg.Outcome("tender_joints", lower=0, integer=True)
+CRP = pg.Outcome("crp_mg_dl", positive=True, higher_is_better=False)
 SWOLLEN = pg.Outcome("swollen_joints", lower=0, integer=True)
 
 
@@ -72,6 +73,17 @@ def test_statistics_by_subject_are_those_of_polyfit():
                     "logit_information": (48 * share * (1 - share)).sum()}  # fmt: skip
         for key, wanted in expected.items():
             assert found[key][i] == pytest.approx(wanted, abs=1e-9), (subject, key)
+
+
+def test_values_below_the_detection_limit_count_for_nothing_in_the_statistics():
+    """They choose coordinates: a limit taken for a value left a parameter of four patients' CRP 5 effective draws of 1,000."""
+    table = pd.DataFrame(
+        {"subject": ["A"] * 3 + ["B"] * 3, "time": [0, 1, 3] * 2, "crp_mg_dl": [2.0, "<0.5", 8.0] + ["<0.5"] * 3}
+    )
+    arrays = encode(model("sle_crp"), cohort(table, outcomes=[CRP], provenance="simulated")).arrays
+    assert arrays["crp_n"][1][:2].tolist() == [2, 0]
+    assert arrays["crp_mean_log"][1][:2] == pytest.approx([np.log(4), 0.0])
+    assert arrays["crp_censored"][1].tolist() == [False, True, False, True, True, True]
 
 
 def test_values_missing_for_one_outcome_only():
