@@ -15,6 +15,7 @@ from progression import fitters
 from progression.encoding import encode
 from progression.engines import batches, prepared
 from progression.faults import CohortError, SettingError
+from tests.evidence.calibration.truths import simulated
 
 ALS = {"random_seed": 1, "progressbar": False}
 
@@ -107,6 +108,14 @@ def test_summary_and_probability(fits):
         fits.probability(">", 0, estimand="slope_diference")
     with pytest.raises(SettingError, match="not a comparison"):
         fits.probability("=", 0)
+
+
+def test_a_data_set_of_another_shape_is_begun_anew_by_quadrature():
+    """Two of the sets of calibration: begun from the mode and curvature of the first, the second has 2 % of its points effective."""
+    sets = [simulated("sle_crp", "dense", 250_000 + k) for k in (0, 8)]
+    found = pg.fit_many("sle_crp", [of.cohort() for of in sets], options=sets[0].options, random_seed=1, progressbar=False,
+                        fallback=False)  # fmt: skip
+    assert not len(found.problems), found.problems
 
 
 def test_a_data_set_that_cannot_be_trusted_goes_to_nuts_or_is_named(design, values, monkeypatch):

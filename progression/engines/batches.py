@@ -206,17 +206,21 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
     accuracy, reasons = np.tile([np.inf, 0.0, np.inf], (len(rngs), 1)), []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
-        try:
-            x, weighted, error = integrate(program, inner, own, draws=draws, points=_points(draws), good_k=GOOD_K,
-                                                 rngs=[rng, rng], chains=1, orders=(4, *ORDERS[1:]),
-                                           near=near if near.found.all() else None)  # fmt: skip
+        for begin in (near, None) if near.found.all() else (None,):
+            try:
+                x, weighted, error = integrate(program, inner, own, draws=draws, points=_points(draws), good_k=GOOD_K, rngs=[rng, rng],
+                                               chains=1, orders=(4, *ORDERS[1:]), near=begin)  # fmt: skip
+            except Untrusted as reason:  # its density may be of another shape than the one it was begun from
+                why = str(reason)
+                continue
             program.split.with_data(program.arrays(own), own.n_subjects)  # without the copies of a grid
             made.append(program.population(x))
             accuracy[s] = float(weighted.pareto_k[0]), float(weighted.share[0]), error
             reasons.append("")
-        except Untrusted as reason:
+            break
+        else:
             made.append(None)
-            reasons.append(str(reason))
+            reasons.append(why)
     program.split.with_data(program.arrays(encoded), encoded.n_subjects)
     shapes = program.population(np.zeros((draws, inner.x.size)))
     blank = {name: np.full(array.shape, np.nan) for name, array in shapes.items()}
