@@ -145,6 +145,13 @@ def test_forest_puts_ratios_on_a_log_axis_and_says_which_side_favours_whom(als):
     assert "script" in right.get_text()  # higher is better, so the treated stand at the right
 
 
+def test_forest_of_reconstructed_data_says_of_no_side_whom_it_favours():
+    cohort = lines(6, ["control", "treated"], "reconstructed", allocation="historical")
+    figure = plots.forest(pg.contrast(pg.prior_check("als_slope", cohort, draws=10).fit))
+    words = texts(figure)
+    assert "never for direction" in words and "favours" not in words and "better" not in words and "→" not in words
+
+
 @pytest.mark.slow
 def test_forest_of_ratios_to_baseline(sle):
     figure = plots.forest(pg.contrast(sle))

@@ -113,10 +113,10 @@ def _panel(axes: Axes, contrast: Contrast, members: list[Component], scale: str,
 
 
 def _sides(contrast: Contrast, members: list[Component]) -> tuple[str, str]:
-    """What lies to the left and to the right of the null, in words."""
+    """What lies to the left and to the right of the null, in words; nothing of reconstructed data, which show no direction."""
     first = members[0]
     goods = {one.estimand.benefit for one in members}
-    if len(goods) > 1 or first.estimand.benefit is None:
+    if contrast.fit.cohort.provenance == "reconstructed" or len(goods) > 1 or first.estimand.benefit is None:
         return "", ""
     if first.estimand.null is None:
         good, bad = "better", "worse"
