@@ -95,6 +95,7 @@ def test_problems_come_first_and_provenance_is_everywhere(page, fit):
     assert "no direction may be read" in glance[: glance.index("<nav")]
     assert page.count("RECONSTRUCTED") >= 8  # each figure's caption, and the provenance
     assert "probability of slower decline" not in page[: page.index("<nav")]
+    assert "not read off reconstructed data" in page and "favours" not in page
 
 
 def test_what_was_asked_is_all_there(page):

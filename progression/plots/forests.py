@@ -40,7 +40,7 @@ def forest(contrast: Contrast, *, ci_prob: float = 0.95) -> Figure:
     -------
     matplotlib.figure.Figure
         One panel for each scale and unit: ratios on a log axis, quantities of single arms last and without a null line.
-        The direction of benefit stands above each axis.
+        The direction of benefit stands above each axis, but not of reconstructed data, which show none.
 
     Raises
     ------

@@ -102,7 +102,9 @@ def results(found: Sequence[Component], contrast: Contrast, *, ci_prob: float = 
         line = summary.loc[one.index].to_dict()
         low, high = one.interval(ci_prob)
         probability = "–"
-        if one.probability is not None:
+        if one.probability is not None and contrast.fit.cohort.provenance == "reconstructed":
+            probability = "not read off reconstructed data"
+        elif one.probability is not None:
             error = f"{one.probability.mcse:.3f}" if one.probability.mcse >= 0.0005 else "< 0.001"
             probability = f"{share(one.probability.value, one.probability.mcse)} ({error})"
         what = one.what + (f" ({one.direction})" if one.direction else "")
