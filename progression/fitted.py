@@ -223,7 +223,8 @@ def load(path: str | Path, *, model: Model | None = None) -> Fit:
     StoreError
         The file is missing, torn, altered or not of this kind.
     SettingError
-        The model is unknown here, or declares other priors than the fit used.
+        The model is unknown here, declares other priors than the fit used, or is given other data of the cohort than then: saved
+        draws of effects are distances from what those data say, and would be read as other effects.
     """
     tree = read_tree(path, kind="fit")
     facts = json.loads(tree.attrs["facts"])
@@ -240,11 +241,22 @@ def load(path: str | Path, *, model: Model | None = None) -> Fit:
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     cohort = Cohort.from_xarray(groups.pop("cohort"))
     expected = facts["settings"]["draws"]
-    return Fit(
+    made = Fit(
         model=model, cohort=cohort, idata=xr.DataTree.from_dict(groups), priors=priors, options=facts["options"],
         outcomes=tuple(facts["outcomes"]), settings=facts["settings"], versions=facts["versions"],
         diagnostics=diagnose(groups["posterior"], groups["sample_stats"], expected_draws=expected),
     )  # fmt: skip
+    saved, now = groups["constant_data"], made.encoded().groups()["constant_data"]
+    other = [str(name) for name in now if name not in saved or not _alike(saved[name].to_numpy(), now[name].to_numpy())]
+    if other:
+        raise SettingError([setting_fault("path", str(path), f"was saved by a version that coded the cohort otherwise ({', '.join(other[:3])})",
+                                   "fit the model again")])  # fmt: skip
+    return made
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the same but for the last digits, in which processors differ."""
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
 
 
 def _to_tree(fit: Fit) -> xr.DataTree:

@@ -1,6 +1,7 @@
 """A fit, its file, its predictions and its log likelihood."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,18 @@ def test_replaced_priors_and_options_come_back(fit, tmp_path):
     assert again.priors["sd_slope"].parameters["sigma"] == 0.123456789 and again.priors == fit.priors
     assert again.options == {"baseline": "auto", "covariates": ["age"], "time_course": "straight"}
     np.testing.assert_array_equal(again.predict([3.0], draws=10)["score"], fit.predict([3.0], draws=10)["score"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"score_n": 1.5}, {"score_of_a_later_version": 0.0}])
+def test_a_file_whose_draws_would_be_read_as_other_effects_is_refused(change, fit, tmp_path, monkeypatch):
+    """Effects are saved as distances from what a subject's rows say, so what these say must be what it was."""
+    path, coded = fit.save(tmp_path / "run.nc"), fit.encoded()
+    some = coded.arrays["score_n"]
+    arrays = coded.arrays | {name: (some[0], some[1] + more) for name, more in change.items()}
+    monkeypatch.setattr("progression.fitted.encode", lambda *_, **__: replace(coded, arrays=arrays))
+    with pytest.raises(SettingError, match=f"coded the cohort otherwise .*{next(iter(change))}.*it the model again"):
+        pg.load(path)
 
 
 @pytest.mark.slow
