@@ -275,6 +275,7 @@ def encode(
         own = statistics_by_subject(rows, n, len(members))
         if timetable is not None:
             arrays[f"{block}_at_visit"] = (("subject", "visit"), _shares(rows, n, len(coords["visit"])))
+            arrays |= _by_visit(block, rows, (n, len(coords["visit"]), len(members)), dims)
         arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
                    for name, table in own.items()}  # fmt: skip
     events = events_in_use(model, chosen)
@@ -393,9 +394,20 @@ def statistics_by_subject(rows: Mapping[str, np.ndarray], n: int, n_outcomes: in
     return {name: column.reshape(n, n_outcomes) for name, column in found.items()}
 
 
+def _by_visit(
+    block: str, rows: Mapping[str, np.ndarray], shape: tuple[int, int, int], dims: tuple[str, ...]
+) -> dict[str, Array]:
+    """What each subject's rows of one visit say, (subject, visit, outcome)."""
+    n, visits, outcomes = shape
+    own = statistics_by_subject({**rows, "subject": rows["subject"] * visits + rows["visit"]}, n * visits, outcomes)
+    return {f"{block}_{name}_at_visit": (("subject", "visit", *dims[1:]), own[name].reshape(n, visits, *(outcomes,) * (len(dims) - 1)))
+            for name in ("n", "mean_log", "mean_logit", "logit_information") if name in own}  # fmt: skip
+
+
 def _shares(rows: Mapping[str, np.ndarray], n: int, n_visits: int) -> np.ndarray:
-    """Share of each subject's own rows at each visit, (n, visits): to average over visits as its rows do."""
-    seen = np.bincount(rows["subject"] * n_visits + rows["visit"], minlength=n * n_visits).reshape(n, n_visits)
+    """Share of each subject's own rows at each visit, (n, visits): to average over visits as its values do."""
+    cell = (rows["subject"] * n_visits + rows["visit"])[~rows["censored"]]
+    seen = np.bincount(cell, minlength=n * n_visits).reshape(n, n_visits)
     return np.asarray(seen / np.maximum(seen.sum(axis=1, keepdims=True), 1))
 
 

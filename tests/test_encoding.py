@@ -86,6 +86,27 @@ def test_values_below_the_detection_limit_count_for_nothing_in_the_statistics():
     assert arrays["crp_censored"][1].tolist() == [False, True, False, True, True, True]
 
 
+def test_what_is_seen_at_each_visit_is_told_by_visit():
+    rows = {"subject": ["A", "A", "A", "B", "B"], "time": [0, 1, 3, 0, 3], "tender_joints": [3, None, 5, 6, 28],
+            "swollen_joints": [1, 2, None, 0, 4], "crp_mg_dl": [2.0, "<0.5", None, "<0.5", 8.0]}  # fmt: skip
+    arrays = encode(model("sle_activity"), cohort(rows, outcomes=[TENDER, SWOLLEN, CRP], provenance="simulated")).arrays
+    dims, seen = arrays["counts_n_at_visit"]
+    assert dims == ("subject", "visit", "counts_outcomes") and seen.shape[1:] == (3, 2)
+    assert seen[:2].tolist() == [[[1, 1], [0, 1], [1, 0]], [[1, 1], [0, 0], [1, 1]]] and not seen[2:].any()
+    logit, known = (arrays[f"counts_{name}_at_visit"][1] for name in ("mean_logit", "logit_information"))
+    assert logit[0, 2, 0] == pytest.approx(np.log(5.5 / 23.5)) and known[0, 2, 0] == pytest.approx(
+        28 * 5.5 * 23.5 / 29**2
+    )
+    assert logit[1, 2, 0] == pytest.approx(np.log(28.5 / 0.5)) and logit[0, 2, 1] == known[0, 2, 1] == 0
+    log = arrays["markers_mean_log_at_visit"][1][:2, :, 0]
+    assert log == pytest.approx(np.log([[2.0, 1, 1], [1, 1, 8.0]]))
+    assert arrays["markers_n_at_visit"][1][:2, :, 0].tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert arrays["markers_at_visit"][1][:2].tolist() == [
+        [1, 0, 0],
+        [0, 0, 1],
+    ]  # of what was measured, not of what lies below
+
+
 def test_values_missing_for_one_outcome_only():
     rows = {"subject": ["A", "A", "A", "B", "B", "B"], "time": [0, 1, 3] * 2,
             "tender_joints": [3, None, 5, 6, 7, 8], "swollen_joints": [1, 2, None, None, 0, 4]}  # fmt: skip

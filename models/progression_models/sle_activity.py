@@ -166,28 +166,41 @@ def sle_activity(data: Any, prior: Any) -> None:
     # What each indicator's rows say of a patient: how precisely, and how much of that is of the activity they share.
     counts, markers = data.counts, data.markers
     of_counts = counts.logit_information / (1 + counts.most * overdispersion)
-    of_markers = markers.n / sd_residual**2
+    of_counts = of_counts / (1 + (count_loading * sd_visit) ** 2 * of_counts / pm.math.maximum(counts.n, 1))
+    of_markers = markers.n / (sd_residual**2 + (marker_loading * sd_visit) ** 2)
     shared_counts = count_loading * of_counts / (1 + sd_count**2 * of_counts)
     shared_markers = marker_loading * of_markers / (1 + sd_marker**2 * of_markers)
     precision = (count_loading * shared_counts).sum(axis=1) + (marker_loading * shared_markers).sum(axis=1)
     told = (shared_counts * (counts.mean_logit - count_level)).sum(axis=1)
     told = told + (shared_markers * (markers.mean_log - marker_level)).sum(axis=1)
 
-    departure = parts.subject_effect("departure", 0.0, sd_visit, estimate=0.0, precision=0.0, dims=("subject", "visit"))
-    course = parts.from_first_visit(time_course) + departure
+    course = parts.from_first_visit(time_course)[None]
     if parts.has_columns(data.on_arm):
         course = course + parts.effect_by_visit(effect, data.on_arm)
     # A standard normal between patients: the unit of activity, in which everything else of it is measured.
     level = parts.subject_effect("level", parts.linear(data.on_baseline_arm, level_difference), 1.0, precision=precision,
                                  estimate=told / (precision + 1e-6) - (course * counts.at_visit).sum(axis=1))  # fmt: skip
-    activity = pm.Deterministic("activity", level[:, None] + course, dims=("subject", "visit"))
-    when_counted, when_measured = ((activity * one.at_visit).sum(axis=1)[:, None] for one in (counts, markers))
+    expected = level[:, None] + course
+    when_counted, when_measured = ((expected * one.at_visit).sum(axis=1)[:, None] for one in (counts, markers))
     own_count = parts.subject_effect("own_count", 0.0, sd_count, dims=("subject", "counts_outcomes"), precision=of_counts,
                                      estimate=counts.mean_logit - count_level - count_loading * when_counted)  # fmt: skip
     own_count = pm.Deterministic("own_count", own_count, dims=("subject", "counts_outcomes"))
     own_marker = parts.subject_effect("own_marker", 0.0, sd_marker, dims=("subject", "markers_outcomes"), precision=of_markers,
                                       estimate=markers.mean_log - marker_level - marker_loading * when_measured)  # fmt: skip
     own_marker = pm.Deterministic("own_marker", own_marker, dims=("subject", "markers_outcomes"))
+
+    # What is left at one visit says how far the patient departs there.
+    of_counts = count_loading * counts.logit_information_at_visit / (1 + counts.most * overdispersion)[:, None]
+    of_markers = marker_loading * markers.n_at_visit / sd_residual**2
+    left_of_counts = counts.mean_logit_at_visit - count_level - own_count[:, None] - count_loading * expected[..., None]
+    left_of_markers = (
+        markers.mean_log_at_visit - marker_level - own_marker[:, None] - marker_loading * expected[..., None]
+    )
+    precision = (of_counts * count_loading).sum(axis=2) + (of_markers * marker_loading).sum(axis=2)
+    told = (of_counts * left_of_counts).sum(axis=2) + (of_markers * left_of_markers).sum(axis=2)
+    departure = parts.subject_effect("departure", 0.0, sd_visit, estimate=told / (precision + 1e-6), precision=precision,
+                                     dims=("subject", "visit"))  # fmt: skip
+    activity = pm.Deterministic("activity", expected + departure, dims=("subject", "visit"))
 
     i, k = counts.subject, counts.outcome
     share = pm.math.invlogit(count_level[k] + own_count[i, k] + count_loading[k] * activity[i, counts.visit])
