@@ -274,8 +274,7 @@ def encode(
         dims = ("subject",) if len(model.observes[block]) == 1 else ("subject", outcome_dim(blocks, block))
         own = statistics_by_subject(rows, n, len(members))
         if timetable is not None:
-            arrays[f"{block}_at_visit"] = (("subject", "visit"), _shares(rows, n, len(coords["visit"])))
-            arrays |= _by_visit(block, rows, (n, len(coords["visit"]), len(members)), dims)
+            arrays |= statistics_by_visit(block, rows, (n, len(coords["visit"]), len(members)), dims)
         arrays |= {f"{block}_{name}": (dims, table.reshape(n, *(len(coords[dim]) for dim in dims[1:])))
                    for name, table in own.items()}  # fmt: skip
     events = events_in_use(model, chosen)
@@ -394,14 +393,25 @@ def statistics_by_subject(rows: Mapping[str, np.ndarray], n: int, n_outcomes: in
     return {name: column.reshape(n, n_outcomes) for name, column in found.items()}
 
 
-def _by_visit(
+def statistics_by_visit(
     block: str, rows: Mapping[str, np.ndarray], shape: tuple[int, int, int], dims: tuple[str, ...]
 ) -> dict[str, Array]:
-    """What each subject's rows of one visit say, (subject, visit, outcome)."""
+    """What each subject's rows of one visit say, by subject, visit and outcome; `shape` has the three sizes, `dims` no visit.
+
+    Returns
+    -------
+    dict of str to (dims, array)
+        ``<block>_at_visit``, the share of a subject's values that it has at a visit, (subject, visit), and of `statistics_by_subject`
+        what the coordinates of a departure at a visit need, (subject, visit[, outcome]).
+    """
     n, visits, outcomes = shape
     own = statistics_by_subject({**rows, "subject": rows["subject"] * visits + rows["visit"]}, n * visits, outcomes)
-    return {f"{block}_{name}_at_visit": (("subject", "visit", *dims[1:]), own[name].reshape(n, visits, *(outcomes,) * (len(dims) - 1)))
-            for name in ("n", "mean_log", "mean_logit", "logit_information") if name in own}  # fmt: skip
+    found: dict[str, Array] = {f"{block}_at_visit": (("subject", "visit"), _shares(rows, n, visits))}
+    for name in ("n", "mean_log", "mean_logit", "logit_information"):
+        if name in own:
+            table = own[name].reshape(n, visits, *(outcomes,) * (len(dims) - 1))
+            found[f"{block}_{name}_at_visit"] = (("subject", "visit", *dims[1:]), table)
+    return found
 
 
 def _shares(rows: Mapping[str, np.ndarray], n: int, n_visits: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from progression.encoding import Encoded, statistics_by_subject
+from progression.encoding import Encoded, statistics_by_subject, statistics_by_visit
 from progression.engines import importance
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
@@ -264,4 +264,8 @@ def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
         for name in known:  # a statistic that these values do not allow is as if nothing were known
             dims, old = encoded.arrays[name]
             arrays[name] = (dims, own.get(name.removeprefix(f"{block}_"), np.zeros(old.shape)).reshape(old.shape))
+        if f"{block}_at_visit" in known:
+            visits, by_subject = encoded.arrays[f"{block}_at_visit"][1].shape[1], encoded.arrays[f"{block}_n"][0]
+            by_visit = statistics_by_visit(block, rows, (encoded.n_subjects, visits, len(members)), by_subject)
+            arrays |= {name: by_visit[name] for name in known if name in by_visit}
     return replace(encoded, arrays=arrays, coords=coords)
