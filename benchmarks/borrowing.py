@@ -41,7 +41,7 @@ MONTHS = np.arange(7.0)
 TRUTH = {"mean_level": 38.0, "sd_level": 5.0, "mean_slope": -1.03, "sd_slope": 0.76, "sd_residual": 1.77}
 DRIFTS = tuple(float(drift) for drift in np.round(np.linspace(-0.4, 0.4, 9), 1))
 EFFECTS = (0.0, 0.4)
-_FILES = ("many", "arranging", "borrowing", "drift", "encoding", "priors")
+_FILES = ("many", "arranging", "borrowing", "drift", "encoding", "own_rows", "priors")
 CODE = [*sorted(ROOT.glob("progression/engines/*.py")), *(ROOT / "progression" / f"{name}.py" for name in _FILES),
         *(ROOT / "models" / "progression_models" / f"{name}.py" for name in ("als_slope", "parts"))]  # fmt: skip
 WAYS: Mapping[str, Any] = {

@@ -37,7 +37,7 @@ from tests.wrong_models import random_intercept  # noqa: E402
 KEPT = ROOT / "benchmarks" / "operating.json"
 SEED = 20261126
 _FILES = ("operating", "trial_job", "decisions", "fitters", "simulating", "generator", "truths", "stated_truth", "trial_course", "schedule",
-          "looks", "rules", "arranging", "encoding")  # fmt: skip
+          "looks", "rules", "arranging", "encoding", "own_rows")  # fmt: skip
 CODE = [*sorted(ROOT.glob("progression/engines/*.py")), *(ROOT / "progression" / f"{name}.py" for name in _FILES),
         *(ROOT / "models" / "progression_models" / f"{name}.py" for name in ("als_slope", "als_shared", "parts", "screens"))]  # fmt: skip
 

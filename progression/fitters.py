@@ -19,7 +19,7 @@ from progression.arranging import Arranged, arranged
 from progression.borrowing import Borrowing
 from progression.cohort import Cohort
 from progression.encoding import Encoded, encode
-from progression.engines import batches, forward, nuts, prepared
+from progression.engines import batches, data_sets, forward, nuts, prepared
 from progression.engines.program import build, knows_of_censoring
 from progression.estimands import Estimand, Facts
 from progression.faults import CohortError, Fault, SettingError, is_number, setting_fault, suggest
@@ -227,7 +227,7 @@ class Fitter:
         if self.program is not None:
             again = [s for s in again if table.at[s, "problem"]] if recipe.fallback else []
         for s in again:
-            own = batches.data_set(recipe.encoded, {block: value[s] for block, value in values.items()})
+            own = data_sets.data_set(recipe.encoded, {block: value[s] for block, value in values.items()})
             posterior, problems = _by_nuts(
                 self.model, own, self.priors, recipe.draws, int(seeds[s].generate_state(1)[0])
             )

@@ -6,7 +6,7 @@ import pytest
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines.batches import data_set
+from progression.engines.data_sets import data_set
 from progression.event_times import DEATH, is_event, signed
 from progression.faults import CohortError, SettingError
 

@@ -13,7 +13,7 @@ import xarray as xr
 import progression as pg
 from progression import fitters
 from progression.encoding import encode
-from progression.engines import batches, prepared
+from progression.engines import batches, data_sets, prepared
 from progression.faults import CohortError, SettingError
 from tests.evidence.calibration.truths import simulated
 
@@ -71,7 +71,7 @@ def test_no_data_set_needs_help(fits):
 def test_the_coding_of_a_data_set_keeps_what_lies_below_zero(design, values):
     model = pg.models()["als_slope"]
     encoded = encode(model, design, options=model.with_options(None)).unpadded()
-    one = batches.data_set(encoded, {"score": values[0]})
+    one = data_sets.data_set(encoded, {"score": values[0]})
     np.testing.assert_array_equal(one.arrays["score_value"][1], values[0][np.isfinite(values[0])])
 
 
@@ -79,9 +79,38 @@ def test_a_limit_is_kept_where_one_is_declared(sle_trial):
     model = pg.models()["sle_crp"]
     encoded = encode(model, sle_trial, options=model.with_options(None)).unpadded()
     value = np.linspace(0.1, 2, len(encoded.arrays["crp_value"][1]))
-    one = batches.data_set(encoded, {"crp": value})
+    one = data_sets.data_set(encoded, {"crp": value})
     np.testing.assert_array_equal(one.arrays["crp_value"][1], np.maximum(value, 0.8))
     np.testing.assert_array_equal(one.arrays["crp_censored"][1], value <= 0.8)
+
+
+@pytest.mark.parametrize("model", list(pg.models()))
+def test_a_data_set_is_coded_as_its_cohort_is(model):
+    """Where all its rows are there: values, what lies below a limit, events, and what each subject and visit says."""
+    program, of = pg.models()[model], simulated(model, "sparse", 3)
+    laid = pg.Replicates.from_cohorts([of.cohort()])
+    encoded = encode(program, of.cohort(), options=program.with_options(of.options)).unpadded()
+    values = laid.rows(encode(program, laid.cohort, options=program.with_options(of.options)).unpadded(), strict=False)
+    one = data_sets.data_set(encoded, {name: value[0] for name, value in values.items()})
+    assert set(one.arrays) == set(encoded.arrays) and one.coords == encoded.coords
+    for name, (dims, array) in encoded.arrays.items():
+        assert one.arrays[name][0] == dims
+        np.testing.assert_allclose(one.arrays[name][1], array, rtol=1e-8, err_msg=name)  # a follow-up is told to 1e-8
+
+
+def test_rows_a_data_set_lacks_are_as_if_never_seen():
+    of = simulated("sle_activity", "sparse", 3)
+    program, cohort = pg.models()["sle_activity"], of.cohort()
+    encoded = encode(program, cohort).unpadded()
+    values = {name: one[0] for name, one in pg.Replicates.from_cohorts([cohort]).rows(encoded, strict=False).items()}
+    values["counts"][1::3] = values["markers"][::4] = np.nan
+    one = data_sets.data_set(encoded, values)
+    seen, visit = np.isfinite(values["counts"]), encoded.arrays["counts_visit"][1]
+    own = np.zeros(one.arrays["counts_n_at_visit"][1].shape)
+    np.add.at(own, tuple(encoded.arrays[f"counts_{name}"][1][seen] for name in ("subject", "visit", "outcome")), 1)
+    np.testing.assert_array_equal(one.arrays["counts_n_at_visit"][1], own)
+    np.testing.assert_array_equal(one.arrays["counts_n"][1], own.sum(axis=1))
+    assert one.arrays["counts_visit"][1].tolist() == visit[seen].tolist() and not seen.all()
 
 
 @pytest.mark.slow

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from progression.encoding import Encoded, statistics_by_subject, statistics_by_visit
+from progression.encoding import Encoded
 from progression.engines import importance
 from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
+from progression.engines.data_sets import data_set
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
 from progression.engines.integration import ORDERS, Untrusted, explore, integrate, put
@@ -20,7 +21,6 @@ from progression.engines.prepared import Program
 from progression.engines.proposal import normal_points
 from progression.engines.quadrature import Integrated
 from progression.engines.weighted_cells import weighted_cells
-from progression.event_times import unsigned
 
 # Data sets handled together: fixed, so that a result does not depend on how many there are or who computes them.
 GROUP = {"closed": 256, "integrated": 32}
@@ -232,40 +232,3 @@ def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, draws
     sets = len(weighted.x)
     shaped = {name: array.reshape(sets, draws, *array.shape[1:]) for name, array in found.items()}
     return Batch(shaped, weighted.pareto_k, weighted.share, np.zeros(sets), importance.reasons(weighted))
-
-
-def data_set(encoded: Encoded, values: Mapping[str, np.ndarray]) -> Encoded:
-    """The coding of one data set: the rows it has, with its values and what is computed from them."""
-    arrays, coords = dict(encoded.arrays), dict(encoded.coords)
-    for name in encoded.events:
-        if not len(encoded.arrays[f"{name}_subject"][1]):
-            continue  # nothing is known of it
-        planned = float(encoded.arrays[f"{name}_upper"][1].max())
-        own_rows = unsigned(values[name], encoded.arrays[f"{name}_subject"][1], planned)
-        coords[encoded.row_dim(name)] = list(range(len(own_rows["value"])))
-        arrays |= {f"{name}_{key}": ((encoded.row_dim(name),), array) for key, array in own_rows.items()}
-    for block, value in ((block, values[block]) for block in encoded.blocks):
-        seen = np.isfinite(value)
-        rows = {name.removeprefix(f"{block}_"): array[seen] for name, (dims, array) in encoded.arrays.items()
-                if dims[0] == encoded.row_dim(block)}  # fmt: skip
-        rows["value"] = value[seen]
-        members = encoded.blocks[block]
-        limit = np.array([outcome.detection_limit or 0.0 for outcome in members])[rows["outcome"]]
-        rows["censored"] = (rows["value"] <= limit) & (limit > 0)
-        rows["value"], rows["lower"] = np.where(limit > 0, np.maximum(rows["value"], limit), rows["value"]), limit
-        coords[encoded.row_dim(block)] = list(range(int(seen.sum())))
-        for name, array in rows.items():
-            dims, _ = encoded.arrays[f"{block}_{name}"]
-            arrays[f"{block}_{name}"] = (dims, array)
-        known = [
-            name for name, (dims, _) in encoded.arrays.items() if name.startswith(f"{block}_") and dims[0] == "subject"
-        ]
-        own = statistics_by_subject(rows, encoded.n_subjects, len(members))
-        for name in known:  # a statistic that these values do not allow is as if nothing were known
-            dims, old = encoded.arrays[name]
-            arrays[name] = (dims, own.get(name.removeprefix(f"{block}_"), np.zeros(old.shape)).reshape(old.shape))
-        if f"{block}_at_visit" in known:
-            visits, by_subject = encoded.arrays[f"{block}_at_visit"][1].shape[1], encoded.arrays[f"{block}_n"][0]
-            by_visit = statistics_by_visit(block, rows, (encoded.n_subjects, visits, len(members)), by_subject)
-            arrays |= {name: by_visit[name] for name in known if name in by_visit}
-    return replace(encoded, arrays=arrays, coords=coords)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import progression as pg
-from progression.encoding import encode
+from progression.encoding import Encoded, encode
+from progression.engines.data_sets import data_set
 from tests.evidence import sources
-from tests.evidence.calibration import plan
+from tests.evidence.calibration import many_sets, plan
 from tests.evidence.calibration.truths import simulated
 
 FINGERPRINTED = 5  # data sets of each regime
@@ -36,11 +37,14 @@ def code(model: str, part: plan.Part) -> dict[str, str]:
     here, package, many = Path(__file__).parent, sources.ROOT / "progression", road == "many"
     own = ["sets", "truths", "likelihoods", "estimands", "ranks", *(["many_sets", "summed"] if many else [])]
     way = [package / f"{name}.py" for name in _ROAD["many" if many else "fit"]]
+    # What a data set of `fit_many` is coded as is looked at, not the code of it: it bears on a few models' sets alone.
+    engines = {*sources.engine(plan.ROADS[road]), *(sources.engine("batches") if many else ())}
+    engines -= {sources.ENGINES / "data_sets.py"}
     return {
         "program": sources.code_hash([*sources.page(model), *shared, *flares]),
-        "engine": sources.code_hash({*sources.engine(plan.ROADS[road]), *(sources.engine("batches") if many else ())}),
+        "engine": sources.code_hash(engines),
         "sets": sources.code_hash([*(here / f"{name}.py" for name in own), *way]),
-        "data": _data(model, regime),
+        "data": _data(model, regime) + (_together(model, regime) if many else ""),
     }
 
 
@@ -53,12 +57,31 @@ def _data(model: str, regime: str) -> str:
         program = pg.models()[model]
         encoded = encode(program, of.cohort(), options=program.with_options(of.options))
         digest.update(of.fingerprint().encode())
-        for name, (dims, array) in sorted(encoded.arrays.items()):
-            digest.update(f"{name}{dims}{np.asarray(array).shape}".encode())
-            digest.update(_rounded(np.asarray(array, float)))
+        _add(digest, encoded)
         for name, own in sorted(of.patients.items()):
             digest.update(name.encode() + _rounded(own))
     return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=32)
+def _together(model: str, regime: str) -> str:
+    """The same sets as `fit_many` gives them to the program: data sets of one design."""
+    digest = hashlib.sha256()
+    sets = [simulated(model, regime, k) for k in range(FINGERPRINTED)]
+    program = pg.models()[model]
+    for group in [[one] for one in sets] if model in many_sets.ALONE else [sets]:
+        laid = pg.Replicates.from_cohorts([one.cohort() for one in group])
+        encoded = encode(program, laid.cohort, options=program.with_options(group[0].options)).unpadded()
+        values = laid.rows(encoded, strict=False)
+        for s in range(len(group)):
+            _add(digest, data_set(encoded, {name: value[s] for name, value in values.items()}))
+    return digest.hexdigest()[:16]
+
+
+def _add(digest: Any, encoded: Encoded) -> None:
+    for name, (dims, array) in sorted(encoded.arrays.items()):
+        digest.update(f"{name}{dims}{np.asarray(array).shape}".encode())
+        digest.update(_rounded(np.asarray(array, float)))
 
 
 def _rounded(array: np.ndarray) -> bytes:
