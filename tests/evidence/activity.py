@@ -29,6 +29,7 @@ import progression as pg
 from progression.store import write_atomically
 from tests import simulators
 from tests.evidence import sources
+from tests.evidence.effort import core_hours
 
 RESULT = Path(__file__).parent / "activity.json"
 TRIALS, SUBSTITUTED, FLARING = 200, 30, 80
@@ -195,8 +196,9 @@ def works(indices: Sequence[int], folder: Path) -> list[dict[str, Any]]:
     for index in indices:
         path = folder / f"{index:03d}.json"
         if not path.exists():
+            begin = time.perf_counter()
             made = one(index) if index < TRIALS else flaring(index - TRIALS)
-            write_atomically(path, json.dumps(made).encode())
+            write_atomically(path, json.dumps({**made, "took": round(time.perf_counter() - begin, 1)}).encode())
         done.append(json.loads(path.read_text()))
     return done
 
@@ -221,7 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(found, indent=1))
     if given.trials == TRIALS:
         facts = {"made": datetime.now(UTC).strftime("%Y-%m-%d"), "by": "python -m tests.evidence.activity", "page": folder.name,
-                 "versions": sources.versions(), "truth": FIXED, "limit": LIMIT, "patients": 120, "months": MONTHS}  # fmt: skip
+                 "versions": sources.versions(), "truth": FIXED, "limit": LIMIT, "patients": 120, "months": MONTHS,
+                 "core_hours": core_hours(every)}  # fmt: skip
         write_atomically(RESULT, (json.dumps({**facts, **found}, indent=1) + "\n").encode())
     return 0
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ import progression as pg
 from progression.store import write_atomically
 from tests import simulators
 from tests.evidence import sources
+from tests.evidence.effort import core_hours
 
 RESULT = Path(__file__).parent / "antibody.json"
 SETS = {"coverage": 200, "visit date": 60}
@@ -106,7 +108,7 @@ def one(kind: str, index: int) -> dict[str, Any]:
 def summary(trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Coverage of intervals, mean error with its standard error, and mean posterior SD, of each way and estimand."""
     found: dict[str, Any] = {}
-    for way in trials[0]:
+    for way in (name for name in trials[0] if name != "took"):
         for name in ASKED:
             error, sd, rank = np.array([one[way][name] for one in trials]).T
             found.setdefault(way, {})[name] = {
@@ -123,7 +125,9 @@ def summary(trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def work(kind: str, index: int, folder: Path) -> dict[str, Any]:
     path = folder / f"{kind.replace(' ', '-')}-{index:03d}.json"
     if not path.exists():
-        write_atomically(path, json.dumps(one(kind, index)).encode())
+        begin = time.perf_counter()
+        made = one(kind, index)
+        write_atomically(path, json.dumps({**made, "took": round(time.perf_counter() - begin, 1)}).encode())
     return json.loads(path.read_text())
 
 
@@ -154,7 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(result, indent=1))
     if {kind: len(own) for kind, own in sets.items()} == SETS:
         facts = {"made": datetime.now(UTC).strftime("%Y-%m-%d"), "by": "python -m tests.evidence.antibody",
-                 "page": folder.name, "versions": sources.versions(), "truth": FIXED}  # fmt: skip
+                 "page": folder.name, "versions": sources.versions(), "truth": FIXED,
+                 "core_hours": core_hours(found)}  # fmt: skip
         write_atomically(RESULT, (json.dumps({**facts, **result}, indent=1) + "\n").encode())
     return 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -110,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args(arguments)
+    begin = time.perf_counter()
     cohorts = [cohort(index) for index in range(given.trials)]
     floor = np.mean([(one.visits["alsfrsr"] == 0).mean() for one in cohorts])
     found: dict[str, Any] = {
@@ -121,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found["als_bounded"] = recovery("als_bounded", cohorts, given.cores, month=WINDOW)
     few = cohorts[: given.checked]
     found["checks"] = {"als_slope": failures("als_slope", few), "als_bounded": failures("als_bounded", few, tune=700)}
+    found["core_hours"] = round(given.cores * (time.perf_counter() - begin) / 3600, 2)
     write_atomically(given.out, (json.dumps(found, indent=1) + "\n").encode())
     for model in ("als_bounded", "als_slope"):
         one, check = found[model], found["checks"][model]

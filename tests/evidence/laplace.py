@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,10 +172,12 @@ def study(cohort: pg.Cohort, what: str) -> dict[str, Any]:
 
 def main() -> int:
     """Measure both, write the result."""
+    begin = time.perf_counter()
     trial = activity.cohort(activity.table(0).query("subject in @few", local_dict={"few": [f"p{i}" for i in (*range(10), *range(60, 70))]}).reset_index(drop=True), None)  # fmt: skip
     studies = [study(pg.datasets.sle_anakinra(), "the four patients"), study(trial, "2 x 10 SIMULATED patients")]
     facts = {"made": datetime.now(UTC).strftime("%Y-%m-%d"), "by": "python -m tests.evidence.laplace",
-             "page": sources.code_hash(sources.page("sle_activity")), "versions": sources.versions(), "points": POINTS}  # fmt: skip
+             "page": sources.code_hash(sources.page("sle_activity")), "versions": sources.versions(), "points": POINTS,
+             "core_hours": round((time.perf_counter() - begin) / 3600, 2)}  # fmt: skip
     print(json.dumps(studies, indent=1))
     write_atomically(RESULT, (json.dumps({**facts, "studies": studies}, indent=1) + "\n").encode())
     return 0

@@ -20,6 +20,7 @@ from progression.store import write_atomically
 from tests.evidence import sources
 from tests.evidence.calibration import figures, ranks, records
 from tests.evidence.calibration.plan import KNOWN_FAULTS, MENDED, SETS
+from tests.evidence.effort import spent
 
 PAGE = sources.ROOT / "docs" / "evidence.md"
 OWN = Path("docs") / "evidence"
@@ -46,7 +47,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def written() -> str:
     """The page."""
-    parts = [HEAD, *calibration(), *coverage(), *references(), *engines(), *recoveries(), *mutations(), *inputs(), *faults(), *missing()]  # fmt: skip
+    parts = [HEAD, *calibration(), *coverage(), *references(), *engines(), *recoveries(), *mutations(), *inputs(), *faults(), *effort(), *missing()]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
@@ -254,6 +255,26 @@ def faults() -> Iterator[str]:
     yield (f"{cold['processes']} processes at once on an empty cache of compiled code took {min(cold['seconds']):.0f} to {max(cold['seconds']):.0f} s, the next one "
            f"{cold['seconds_once_cached']:.0f} s ({record['made']}). Their draws are the same to {cold['largest_difference']:.0e} points/month"
            + ("." if cold["same_bits_once_cached"] else ": **not to the last bit**, since code that was just compiled rounds otherwise than the same code read from the disk."))  # fmt: skip
+
+
+def effort() -> Iterator[str]:
+    """How long it takes to make all of it."""
+    own = {
+        "calibration": {str(number): one for number, one in enumerate(calibrations().values())},
+        **{name: read(TESTED / f"{name}.json") for name in ("shared", "laplace", "bounded", "activity", "sharing", "antibody", "agreement")},
+        "agreement references": read(TESTED / "references.json"),
+        **{name: read(OWN / f"{name}.json") for name in ("references", "mutations", "faults", "bad_input")},
+    }  # fmt: skip
+    hours = {step: spent(step, record) for step, record in own.items()}
+    known = {step: one for step, one in hours.items() if one is not None}
+    yield "## What it takes"
+    yield (
+        f"`make evidence` does all of this again, step by step, and goes on where it was cut off. Of what is made, {sum(known.values()):.1f} hours of one core of a machine with two, "
+        "often with another run beside it, as the records say:"
+    )
+    yield table(["step", "core hours"], [[f"`{step}`", f"{one:.1f}"] for step, one in known.items()])
+    if unsaid := sorted(set(hours) - set(known)):
+        yield f"Records from before they said how long they took, minutes to an hour each: {', '.join(f'`{step}`' for step in unsaid)}."
 
 
 def missing() -> Iterator[str]:

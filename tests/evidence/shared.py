@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,11 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args(arguments)
+    begin = time.perf_counter()
     found = {name: measure(given.trials, cores=given.cores, priors=priors)
              for name, priors in (("default", None), ("healey", "healey"))}  # fmt: skip
     facts = {"made": datetime.now(UTC).date().isoformat(), "by": "python -m tests.evidence.shared", "truth": DRR,
              "published": PUBLISHED, "sources": sources.sources("als_shared", "marginal"),
-             "versions": sources.versions(), "results": found}  # fmt: skip
+             "versions": sources.versions(), "core_hours": round(given.cores * (time.perf_counter() - begin) / 3600, 2), "results": found}  # fmt: skip
     write_atomically(given.out, (json.dumps(facts, indent=1) + "\n").encode())
     if given.out == RESULT:
         write_atomically(PAGE, in_words(facts).encode())

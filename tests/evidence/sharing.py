@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from progression.store import write_atomically
 from tests import simulators
 from tests.evidence import sources
 from tests.evidence.activity import COUNTS, FIXED, MONTHS, asked
+from tests.evidence.effort import core_hours
 
 RESULT = Path(__file__).parent / "sharing.json"
 MODELS = ("sle_activity", "sle_joints", "sle_crp")
@@ -100,7 +102,9 @@ def work(job: tuple[int, int, bool], folder: Path) -> dict[str, Any]:
     patients, index, by_itself = job
     path = folder / f"{patients:03d}-{index:02d}{'-itself' if by_itself else ''}.json"
     if not path.exists():
-        write_atomically(path, json.dumps(one(*job)).encode())
+        begin = time.perf_counter()
+        made = one(*job)
+        write_atomically(path, json.dumps({**made, "took": round(time.perf_counter() - begin, 1)}).encode())
     return json.loads(path.read_text())
 
 
@@ -139,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found["40, CRP lowered by itself"] = summary([by[40, k, True] for k in range(BY_ITSELF)])
     print(json.dumps(found, indent=1))
     facts = {"made": datetime.now(UTC).strftime("%Y-%m-%d"), "by": "python -m tests.evidence.sharing", "code": code(),
-             "versions": sources.versions(), "truth": FIXED, "months": MONTHS, "own_fall": OWN_FALL}  # fmt: skip
+             "versions": sources.versions(), "truth": FIXED, "months": MONTHS, "own_fall": OWN_FALL, "core_hours": core_hours(done)}  # fmt: skip
     write_atomically(RESULT, (json.dumps({**facts, "patients": found}, indent=1) + "\n").encode())
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.evidence import page
+from tests.evidence import effort, page
 
 
 def test_the_page_is_what_the_records_say() -> None:
@@ -20,3 +20,14 @@ def test_what_does_not_cover_is_marked(monkeypatch) -> None:  # type: ignore[no-
     *_, table = page.coverage()
     assert "**no**" in table and "90.0" in table
     assert len(page.coverage_figure().axes) == 1
+
+
+def test_hours_are_those_of_the_records() -> None:
+    record = {
+        "groups": {"a": {"diagnostics": {"seconds": 1800, "median_seconds": 9}}, "b": {"diagnostics": {"seconds": 900}}}
+    }
+    assert effort.spent("calibration", record) == 0.75
+    assert effort.spent("sharing", {"core_hours": 0.5}) == 0.5 and effort.spent("sharing", {"seconds": 60}) is None
+    assert effort.spent("references", {"references": [{"core_hours": 0.1}, {}]}) is None
+    assert effort.core_hours([{"took": 1800.0}, {"took": 900.0}, {}]) == 0.75
+    assert any("core hours" in part for part in page.effort())

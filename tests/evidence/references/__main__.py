@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +81,7 @@ def table(only: Sequence[str] = ()) -> bool:
             whole = False
             continue
         known = results.read(case.reference)
+        begin = time.perf_counter()
         rows = [
             [row.quantity, *(float(f"{x:.6g}") for x in (row.theirs, row.ours, row.tolerance, row.units))]
             for row in case.rows()
@@ -93,7 +95,7 @@ def table(only: Sequence[str] = ()) -> bool:
         kept = {one["reference"]: one for one in read_table().get("references", [])}
         kept[case.reference] = {
             "reference": case.reference, "model": case.model, "by": known["by"], "their_versions": known["versions"], "their_date": known["made"],
-            "kind": known["kind"], "made": datetime.now(UTC).date().isoformat(), "sources": code(case), "rows": rows,
+            "kind": known["kind"], "made": datetime.now(UTC).date().isoformat(), "sources": code(case), "core_hours": round((time.perf_counter() - begin) / 3600, 4), "rows": rows,
         }  # fmt: skip
         write_table([kept[one.reference] for one in cases.CASES if one.reference in kept])
     return whole
