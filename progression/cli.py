@@ -22,6 +22,10 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
                   help="Bayesian models of disease progression: from a table of visits to a posterior contrast.")  # fmt: skip
 
 Visits = Annotated[Path, typer.Argument(help="CSV file: one row a subject and visit.")]
+Missing = Annotated[
+    list[str] | None, typer.Option(help="Text that stands for a missing value, such as n.d.; may be repeated.")
+]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of the files, such as cp1252; UTF-8 if omitted.")]
 Saved = Annotated[Path, typer.Argument(help="A fit that `progression fit --out` wrote.")]
 
 
@@ -61,6 +65,9 @@ def fit(
     sampler: Annotated[str | None, typer.Option(help="nutpie or pymc: which NUTS.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save the fit (.nc).")] = None,
     provenance: Annotated[str, typer.Option(help="observed, reconstructed or simulated.")] = "observed",
+    missing: Missing = None,
+    encoding: Encoding = None,
+    month: Annotated[float | None, typer.Option(help="Month of estimands that have one.")] = None,
     strict: Annotated[bool, typer.Option(help="Fail if the fit does not pass the gate.")] = False,
 ) -> None:
     """Fit a model to a table of visits and print the contrast."""
@@ -68,6 +75,10 @@ def fit(
     loaded()
     if out is not None and not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"the folder of {out} does not exist: make it first", param_hint="--out")
+    if out is not None:  # before sampling; the tables too may be given by a slip of the hand
+        from progression.store import refuse_foreign  # here, so that --help does not load it
+
+        refuse_foreign(out, "saved fit")
     warnings.simplefilter("ignore", pg.FitWarning)  # the table says it
     columns = _pairs(column, "--column")
     wanted = set(outcome) if outcome else {one.name for one in chosen.outcomes}
@@ -78,6 +89,7 @@ def fit(
     cohort = pg.read_csv(
         visits, subjects, time_unit=time_unit, columns=columns or None, outcomes=facts, arms=arm or None,
         covariates=covariate or None, allocation=allocation, provenance=provenance, decimal=decimal, delimiter=delimiter, name=visits.stem,
+        missing=missing or (), encoding=encoding,
     )  # fmt: skip
     done = pg.fit(
         chosen, cohort, priors=preset or _priors(prior), outcomes=outcome or None,
@@ -87,7 +99,7 @@ def fit(
     if out is not None:  # before printing, which a closed pipe may end
         done.save(out)
     console.print(repr(cohort), markup=False, highlight=False)
-    _show(done, {})
+    _show(done, {} if month is None else {"month": month})
     if out is not None:
         console.print(f"saved to {out}", markup=False, highlight=False)
 
@@ -134,6 +146,8 @@ def cafs(
     decimal: Annotated[str, typer.Option(help="Decimal mark of the files.")] = ".",
     delimiter: Annotated[str | None, typer.Option(help="Delimiter of the files; found out if omitted.")] = None,
     provenance: Annotated[str, typer.Option(help="observed, reconstructed or simulated.")] = "observed",
+    missing: Missing = None,
+    encoding: Encoding = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write each patient's wins, losses and rank (.csv).")
     ] = None,
@@ -144,7 +158,7 @@ def cafs(
     cohort = pg.read_csv(
         visits, subjects, time_unit=time_unit, columns=_pairs(column, "--column") or None, arms=arm or None,
         outcomes=[pg.Outcome(outcome, higher_is_better=True)], allocation=allocation, provenance=provenance, decimal=decimal,
-        delimiter=delimiter, name=visits.stem,
+        delimiter=delimiter, name=visits.stem, missing=missing or (), encoding=encoding,
     )  # fmt: skip
     found = pg.cafs(cohort, outcome, month, visits=visit or None, terminal=terminal or ())
     if out is not None:
@@ -159,10 +173,12 @@ def report(
     saved: Annotated[list[Path], typer.Argument(help="One or more saved fits.")],
     out: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("report.html"),
     title: str | None = None,
+    month: Annotated[float | None, typer.Option(help="Month of estimands that have one.")] = None,
 ) -> None:
     """Write one self-contained HTML report of saved fits; that of simulated trials is written by `power --out`."""
     loaded()
-    written = pg.report([pg.load(path) for path in saved], out, title=title)
+    at: dict[str, Any] = {} if month is None else {"month": month}
+    written = pg.report([pg.load(path) for path in saved], out, title=title, **at)
     console.print(f"report written to {written}", markup=False, highlight=False)
 
 
@@ -231,10 +247,10 @@ def _show(done: Any, at: dict[str, Any], estimands: list[str] | None = None) -> 
         console.print(f"rests on: {assumption}", markup=False, highlight=False)
 
 
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+def _pairs(given: list[str] | None, option: str, form: str = "standard=own") -> dict[str, str]:
     wrong = [text for text in given or [] if "=" not in text]
     if wrong:
-        raise typer.BadParameter(f"{wrong} must be written standard=own", param_hint=option)
+        raise typer.BadParameter(f"{wrong} must be written {form}", param_hint=option)
     return dict(text.split("=", 1) for text in given or [])
 
 
@@ -242,11 +258,14 @@ def _priors(given: list[str] | None) -> dict[str, Any] | None:
     if not given:
         return None
     made = {}
-    for name, text in _pairs(given, "--prior").items():
+    form = "name=Family:key=value,key=value, such as sd_slope=HalfNormal:sigma=1"
+    for name, text in _pairs(given, "--prior", form).items():
         family, _, rest = text.partition(":")
+        if not rest or not family.isidentifier():
+            raise typer.BadParameter(f"{name}={text!r} must be written {form}", param_hint="--prior")
         try:
             made[name] = pg.Prior(
-                family, **{key: float(value) for key, value in _pairs(rest.split(","), "--prior").items()}
+                family, **{key: float(value) for key, value in _pairs(rest.split(","), "--prior", form).items()}
             )
         except ValueError as error:
             if isinstance(error, pg.InputError):

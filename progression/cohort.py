@@ -61,6 +61,8 @@ class Cohort:
         Arms whose patients were controls elsewhere, where a way to borrow from them has been chosen.
     calendar : str
         Covariate that says in which period a subject entered, where a drift from period to period is allowed for.
+    brought_in : tuple of str
+        Arms that `with_historical_controls` added, whether or not a way to borrow from them has been chosen.
     """
 
     _visits: pd.DataFrame
@@ -79,6 +81,7 @@ class Cohort:
     warnings: tuple[str, ...] = ()
     historical_arms: tuple[str, ...] = ()
     calendar: str = ""
+    brought_in: tuple[str, ...] = ()
 
     @classmethod
     def from_table(
@@ -370,6 +373,7 @@ class Cohort:
             "name": self.name, "source": self.source, "time_unit": self.time_unit,
             "averaged": list(self.averaged), "dropped_rows": self.dropped_rows,
             "warnings": list(self.warnings), "historical_arms": list(self.historical_arms), "calendar": self.calendar,
+            "brought_in": list(self.brought_in),
         }  # fmt: skip
 
     def _counting(self, outcome: str | None) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from progression.door.events import is_death
 from progression.outcomes import Outcome
 
 __all__ = ["PROVENANCE", "arm_table", "few_lines"]
@@ -65,6 +66,12 @@ def few_lines(
     censored = [f"{o.name} {int(visits[c].sum())}" for o in outcomes if (c := f"{o.name}_censored") in visits]
     lines += [f"  below the detection limit: {', '.join(censored)}"] if censored else []
     lines += [f"  covariates: {', '.join(covariates)}"] if covariates else []
+    if "event" in subjects and subjects["event"].notna().any():
+        ends = subjects["event"].dropna().astype(str).value_counts()
+        said = ", ".join(
+            f"{word} {count}{'' if is_death(word) else ' (not counted as a death)'}" for word, count in ends.items()
+        )
+        lines.append(f"  ended by: {said}")
     lines += [f"  intercurrent events: {n_events}"] if n_events else []
     lines += [f"  source: {source}"] if source else []
     return "\n".join(lines + [f"  note: {warning}" for warning in warnings])

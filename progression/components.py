@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from progression.faults import SettingError, setting_fault, suggest
+from progression.faults import SettingError, is_number, setting_fault, suggest
 
 __all__ = ["component", "outcome_dims"]
 
@@ -57,8 +57,10 @@ def component(
             raise SettingError([setting_fault(None, key, f"is not something {name!r} runs over", f"it has {inner}")])
         known = one[dims[0]].to_numpy()
         numeric = np.issubdtype(known.dtype, np.number)
+        planned = ", ".join(f"{month:.3g}" for month in known) if numeric else ""
+        if numeric and not is_number(value):
+            raise SettingError([setting_fault(None, value, f"is no month, by which a {key} is named", f"name one of the months {planned}, as a number")])  # fmt: skip
         if numeric and np.abs(known - value).min() > _NEAR:
-            planned = ", ".join(f"{month:.3g}" for month in known)
             raise SettingError([setting_fault(None, value, "is more than half a month from any visit",
                                               f"name one of the months {planned}")])  # fmt: skip
         try:

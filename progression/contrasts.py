@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from progression.components import component, outcome_dims
+from progression import contrast_words
+from progression.components import component
 from progression.faults import Fault, SettingError, check_probability, is_number, setting_fault, suggest
 from progression.fitted import Fit, provenance
 from progression.historical import MapPrior
@@ -20,7 +21,6 @@ from progression.modeling import Estimand
 from progression.rules import OPERATORS, Probability
 from progression.summary_arm import SummaryArm, asked, subtracted
 from progression.tables import Summary, components, summarise
-from progression.units import months_per
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,49 +78,11 @@ class Contrast:
 
     def labels(self) -> dict[str, str]:
         """In words what each component is: sign, unit and direction."""
-        words = {}
-        cohort = self.fit.cohort
-        for index, one in self.components().items():
-            estimand = self.estimands[index.partition("[")[0]]
-            known: dict[str, Any] = {str(dim): one.coords[dim].item() for dim in one.coords}
-            fields = {
-                "control": cohort.arms[0],
-                "arm": known.get("active_arm", known.get("arm", cohort.arms[0])),
-                "visit": self._visit(known.get("followup_visit", 0.0)),
-                "window": self.window(),
-                "outcome": "".join(str(known[dim]) for dim in outcome_dims(known)),
-            }
-            fields |= {name: value for name, value in {**known, **self.at}.items() if name not in ("chain", "draw")}
-            words[index] = estimand.label.format_map(fields)
-        return words
-
-    def _visit(self, month: float) -> str:
-        """A visit in the unit the user's table had: "week 4"."""
-        unit = self.fit.cohort.time_unit
-        return f"{unit.removesuffix('s')} {month / months_per[unit]:.3g}"
-
-    def window(self) -> str:
-        """Over which months a slope is an average, where the course may bend in them."""
-        end = self.fit.encoded().coords.get("window")
-        return f", average of months 0 to {end[0]:.3g}" if end else ""
+        return contrast_words.labels(self)
 
     def assumptions(self) -> tuple[str, ...]:
-        """What the comparisons rest on, each named once; for historical controls that they are pooled."""
-        found = [e.assumption for e in self.estimands.values() if e.assumption]
-        notes = {
-            "historical": "the controls are historical: pooled with the treated, no drift between the cohorts allowed for",
-            "unstated": "it is not stated whether the arms were randomised: read differences as associations",
-        }
-        if "borrowing" in self.fit.settings:
-            found.append(str(self.fit.settings["borrowing"]))
-        elif len(self.fit.cohort.arms) > 1 and self.fit.cohort.allocation in notes:
-            found.append(notes[self.fit.cohort.allocation])
-        last = float(self.fit.cohort.visits["month"].max())
-        if self.at.get("month", 0.0) > last + 0.5:
-            found.append(f"extrapolation: the last visit is at month {last:.3g}, before month {self.at['month']:g}")
-        if self.fit.encoded().coords["baseline_arm"]:
-            found.append("each arm has a baseline of its own: comparisons are adjusted for the difference at baseline")
-        return tuple(text for text in dict.fromkeys(found) if not any(other.startswith(text + ";") for other in found))
+        """What the comparisons rest on, each named once."""
+        return contrast_words.assumptions(self)
 
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
         """Posterior summary in ArviZ's columns, one row a component.

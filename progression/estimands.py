@@ -9,8 +9,17 @@ from typing import Any, Literal, Self
 import xarray as xr
 
 from progression.cohort import Cohort
+from progression.faults import SettingError, setting_fault, suggest
 
 __all__ = ["Estimand", "Facts"]
+
+
+_WORDS: Mapping[str, tuple[str | None, ...]] = {
+    "scale": ("difference", "ratio", "direct"),
+    "benefit": ("higher", "lower", None),
+    "population": ("conditional", "population-averaged", "new patient"),
+    "requires": ("control", "no control", "any"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,46 @@ class Estimand:
     assumption: str = field(default="", kw_only=True)
     inverse: Callable[..., Mapping[str, float]] | None = field(default=None, kw_only=True, compare=False)
     weak: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuse words that are none of those there are: figures and reports go by them."""
+        faults = [
+            setting_fault(key, getattr(self, key), f"is not known of estimand {self.name!r}{suggest(str(getattr(self, key)), [one for one in known if one])}",
+                          f"use one of {', '.join(map(str, known))}")
+            for key, known in _WORDS.items() if getattr(self, key) not in known
+        ]  # fmt: skip
+        if isinstance(self.over, str):
+            faults.append(
+                setting_fault("over", self.over, f"of estimand {self.name!r} is one word", f'give ("{self.over}",)')
+            )
+        if faults:
+            raise SettingError(faults)
+
+    def draws(self, posterior: xr.Dataset, facts: Facts, **at: float) -> xr.DataArray:
+        """Computed draw by draw, dims (chain, draw, then those of `over` that the cohort has).
+
+        Raises
+        ------
+        SettingError
+            Where the function fails, or gives other dims than it is said to: named, with the way out.
+        """
+        try:
+            found = self.compute(posterior, facts, **at)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            what = f"of {self.name!r} fails: {type(error).__name__}: {error}"
+            parameters = ", ".join(str(name) for name in posterior)
+            raise SettingError(
+                [setting_fault("compute", self.name, what, f"mend it; the posterior holds {parameters}")]
+            ) from error
+        if not isinstance(found, xr.DataArray) or not {"chain", "draw"} <= set(found.dims):
+            given = list(found.dims) if isinstance(found, xr.DataArray) else type(found).__name__
+            raise SettingError([setting_fault("compute", self.name, f"of {self.name!r} gives {given}, not a value for each chain and draw",
+                                              "compute with xarray, and leave chain and draw as they are")])  # fmt: skip
+        if others := [str(dim) for dim in found.dims if dim not in ("chain", "draw", *self.over)]:
+            arms = ', and requires="control" for a contrast of arms' if "active_arm" in others else ""
+            raise SettingError([setting_fault("over", self.name, f"of {self.name!r} does not name {', '.join(others)}, over which it has several components",
+                                              f"declare over={(*self.over, *others)!r}{arms}")])  # fmt: skip
+        return found.transpose("chain", "draw", *(dim for dim in self.over if dim in found.dims))
 
     def refusal(self, cohort: Cohort) -> str | None:
         """Why this cohort cannot answer the question, or None if it can."""

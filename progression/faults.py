@@ -149,6 +149,12 @@ def check_probability(name: str, value: float) -> None:
         raise SettingError([setting_fault(name, value, "is not a probability", remedy)])
 
 
+def check_type(name: str, value: object, kind: type, remedy: str) -> None:
+    """Raise SettingError unless `value` is of a class, such as a `Fit` where a figure is of one."""
+    if not isinstance(value, kind):
+        raise SettingError([setting_fault(name, type(value).__name__, f"is not a {kind.__name__}", remedy)])
+
+
 def check_count(name: str, value: object) -> None:
     """Raise SettingError unless `value` is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:

@@ -20,7 +20,7 @@ from progression.faults import SettingError, check_count, check_probability, set
 from progression.gate import Diagnostics, diagnose
 from progression.modeling import Model, Prior, SupportsPyMC
 from progression.registry import models
-from progression.store import read_tree, write_tree
+from progression.store import read_tree, refuse_foreign, write_tree
 from progression.tables import Summary, components, summarise
 
 
@@ -184,7 +184,14 @@ class Fit:
         return encoded.on_grid(rows, list(months))
 
     def save(self, path: str | Path) -> Path:
-        """Write the fit to one netCDF file, whole or not at all; `progression.load` reads it back without loss."""
+        """Write the fit to one netCDF file, whole or not at all; `progression.load` reads it back without loss.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written, or a file of another kind is there. What was there is left as it was.
+        """
+        refuse_foreign(path, "saved fit")
         return write_tree(path, _to_tree(self))
 
     def __repr__(self) -> str:

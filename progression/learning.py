@@ -29,11 +29,7 @@ FEW_PATIENTS = 8
 def computed(fit: Fit, parameters: xr.Dataset, wanted: Sequence[Estimand], at: Mapping[str, float]) -> xr.Dataset:
     """Estimands of a fit draw by draw, from draws of its parameters: of the posterior, or of the prior."""
     facts = Facts(cohort=fit.cohort, data=fit.idata["constant_data"].to_dataset(), options=fit.options)
-    draws = {}
-    for estimand in wanted:
-        found = estimand.compute(parameters, facts, **{key: at[key] for key in estimand.at})
-        draws[estimand.name] = found.transpose("chain", "draw", *(dim for dim in estimand.over if dim in found.dims))
-    return xr.Dataset(draws)
+    return xr.Dataset({one.name: one.draws(parameters, facts, **{key: at[key] for key in one.at}) for one in wanted})
 
 
 def against_prior(fit: Fit, posterior: xr.Dataset, at: Mapping[str, float], *, random_seed: int) -> pd.DataFrame:

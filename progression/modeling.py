@@ -125,10 +125,23 @@ class Model:
             Fault(what=f"the prior of {name!r} is not a Prior", column="priors", table="setting", value=value,
                   remedy='give pg.Prior("Normal", mu=0, sigma=1) or an object with to_pymc')
             for name, value in priors.items() if not isinstance(value, SupportsPyMC)
+        ] + [
+            wrong for name, value in priors.items() if isinstance(value, Prior) and (wrong := self._outside(name, value))
         ]  # fmt: skip
         if faults:
             raise SettingError(faults)
         return {**self.priors, **priors}
+
+    def _outside(self, name: str, prior: Prior) -> Fault | None:
+        """An SD, a rate, a share: a parameter whose default is above zero, or below one too, takes no prior that is not."""
+        default = self.priors.get(name)
+        own, known = prior.support, default.support if isinstance(default, Prior) else None
+        if own is None or known is None or known[0] != 0 or (own[0] >= 0 and (known[1] != 1 or own[1] <= 1)):
+            return None
+        room = "between 0 and 1" if known[1] == 1 else "above zero"
+        ends = "lower=0, upper=1" if known[1] == 1 else "lower=0"
+        return Fault(what=f"{name!r} of model {self.name!r} lies {room}, and this prior does not", value=repr(prior), column="priors", table="setting",
+                     remedy=f'give one that does, such as {default!r} or pg.Prior("TruncatedNormal", mu=..., sigma=..., {ends})')  # fmt: skip
 
     def with_options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The default options with the user's; unknown names are listed with the nearest."""

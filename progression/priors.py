@@ -33,6 +33,8 @@ _PARAMETERS = {
     "TruncatedNormal": {"mu", "sigma", "tau", "lower", "upper"},
 }  # fmt: skip
 
+_WHOLE_LINE = {"Normal", "StudentT", "Cauchy", "Laplace"}
+
 
 @runtime_checkable
 class SupportsPyMC(Protocol):
@@ -122,6 +124,18 @@ class Prior:
             return family(name, **self.parameters, **kwargs)
         except (TypeError, ValueError) as error:
             raise SettingError([_setting(name, repr(self), f"is refused by PyMC: {error}", "mend it")]) from None
+
+    @property
+    def support(self) -> tuple[float, float] | None:
+        """Between which numbers it has any probability; None for a family that is not known here."""
+        if self.distribution in _WHOLE_LINE:
+            return -math.inf, math.inf
+        if self.distribution in ("Uniform", "TruncatedNormal"):
+            ends = {"Uniform": (0.0, 1.0)}.get(self.distribution, (-math.inf, math.inf))
+            return float(self.parameters.get("lower", ends[0])), float(self.parameters.get("upper", ends[1]))
+        if self.distribution == "Beta":
+            return 0.0, 1.0
+        return (0.0, math.inf) if self.distribution in _PARAMETERS else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _prior, (self.distribution, dict(self.parameters))

@@ -248,7 +248,11 @@ def _notes(cohort: Cohort, seen: FollowUp, change: np.ndarray, terminal: Collect
     if seen.unused:
         notes.append(f"scores that belong to no planned visit, not used: {seen.unused}")
     if alive.all():
-        notes.append("no death is known: if there were any, give event and event_time in the table of subjects")
+        others = cohort.subjects["event"].dropna().astype(str).unique() if "event" in cohort.subjects else []
+        notes.append(
+            f"no death is known: none of {', '.join(map(repr, others))} counts as one; name those that do: terminal=" if len(others) else
+            "no death is known: if there were any, give event and event_time in the table of subjects"
+        )  # fmt: skip
     if terminal:
         notes.append(f"counted as death: {', '.join(terminal)}")
     if cohort.allocation in ("historical", "unstated") and len(cohort.arms) > 1:

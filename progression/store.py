@@ -51,6 +51,34 @@ class StoreError(RuntimeError):
     """A file is missing, torn, altered, or not what it was taken for."""
 
 
+# How files begin that are written over without asking: those of the same kind.
+_BEGINS = {"saved fit": (b"\x89HDF", b"CDF"), "report": (b"<!doctype html", b"<html")}
+
+
+def refuse_foreign(path: str | Path, kind: str) -> None:
+    """Leave a file alone that is there and is of another kind: a table given for a result by a slip of the hand is gone else.
+
+    Parameters
+    ----------
+    path : str or Path
+    kind : {"saved fit", "report"}
+        What is to be written.
+
+    Raises
+    ------
+    StoreError
+    """
+    path = Path(path)
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        begin = file.read(64).lstrip().lower()
+    if not begin.startswith(tuple(one.lower() for one in _BEGINS[kind])):
+        raise StoreError(
+            f"{path} is there, and is no {kind}: nothing was written. Choose another name, or remove it first"
+        )
+
+
 def write_tree(path: str | Path, tree: xr.DataTree) -> Path:
     """Write a tree of datasets to one netCDF file, atomically, with a checksum of all its contents.
 

@@ -180,3 +180,16 @@ def test_selection_is_made_visible() -> None:
 def test_one_arm_has_nothing_to_be_compared_with() -> None:
     with pytest.raises(SettingError, match="with_historical_controls"):
         pg.comparability(registry().select("arm == 'a'"))
+
+
+def test_equal_numbers_are_not_apart_by_their_rounding() -> None:
+    """Follow-up is the same in all arms, but for the last digit of its mean."""
+    current = pg.datasets.simulated_als(n=(30, 30), random_seed=1)
+    controls = (
+        pg.datasets.simulated_als(n=(200, 200), random_seed=2)
+        .select("arm == 'control'", followed=5)
+        .sample(100, random_seed=1)
+    )
+    found = pg.comparability(pg.with_historical_controls(current, controls))
+    differences = found.table.loc["followed", [name for name in found.table if str(name).startswith("difference")]]
+    assert (differences == 0).all() and "followed" not in found.far_apart

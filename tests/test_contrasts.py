@@ -3,6 +3,7 @@
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
 import xarray as xr
 
@@ -209,3 +210,74 @@ def test_what_is_not_randomised_says_so(allocation, text, als, fake_fit):
     assert any(text in line for line in pg.contrast(fake_fit("als_slope", own)).assumptions())
     randomised = pg.contrast(fake_fit("als_slope", als)).assumptions()
     assert not any(text in line for line in randomised) and len(set(randomised)) == len(randomised)
+
+
+def test_controls_brought_in_beside_concurrent_ones_are_not_said_to_be_pooled(als, fake_fit):
+    """A third arm with an effect of its own: treatment is compared with the trial's own control."""
+    rows = als.visits.rename(columns={"month": "time"}).assign(alsfrsr=lambda table: table["alsfrsr"] - 1)
+    elsewhere = pg.Cohort.from_table(rows, time_unit="months", outcomes=als.outcomes)
+    both = pg.with_historical_controls(als, elsewhere, control="registry")
+    said = " ".join(pg.contrast(fake_fit("als_slope", both)).assumptions())
+    assert "the trial's own control, control" in said and "registry came from elsewhere" in said
+    assert "historical" not in said and "no drift" not in said
+    alone = pg.with_historical_controls(als.select("arm == 'treated'"), elsewhere)
+    assert "no drift between the cohorts allowed for" in " ".join(
+        pg.contrast(fake_fit("als_slope", alone)).assumptions()
+    )
+    kept = pg.Cohort.from_xarray(both.to_xarray())
+    assert kept.brought_in == ("registry",) and both.select("arm != 'treated'").brought_in == ("registry",)
+
+
+def own(**facts):
+    """A model without a baseline of each arm, and one estimand."""
+    told = {"label": "slope, {arm} minus {control}, points/month", "unit": "points/month", "scale": "difference", "reference": "control",
+            "null": 0.0, "benefit": "higher", "population": "population-averaged"}  # fmt: skip
+
+    @pg.model(observes={"score": pg.Outcome("alsfrsr", unit="points")}, reference="none", estimands=[pg.Estimand("gain", **{**told, **facts})],
+              priors={"slope": pg.Prior("Normal", mu=-1, sigma=1), "effect": pg.Prior("Normal", mu=0, sigma=1), "sd": pg.Prior("HalfNormal", sigma=3)})  # fmt: skip
+    def lines(data, prior):
+        """One line for each arm."""
+        slope = prior("slope") + pm.math.dot(data.on_arm, prior("effect", dims="active_arm"))
+        pm.Normal(
+            "score",
+            38 + slope[data.score.subject] * data.score.month,
+            prior("sd"),
+            observed=data.score.value,
+            dims="score_row",
+        )
+
+    return lines
+
+
+def test_an_estimand_that_dropped_its_arm_is_not_said_to_be_of_the_control(als, fake_fit):
+    found = pg.contrast(
+        fake_fit(own(compute=lambda posterior, facts: posterior["effect"].isel(active_arm=0, drop=True)), als)
+    )
+    assert found.labels() == {"gain": "slope, treated minus control, points/month"}
+    assert found.assumptions() == (), "the program knows no baseline of each arm"
+
+
+@pytest.mark.parametrize(("compute", "words"), [
+    (lambda posterior, facts: posterior["effect"], ("does not name active_arm", "over=('active_arm',)", 'requires="control"')),
+    (lambda posterior, facts: posterior["efect"], ("'gain' fails: KeyError", "the posterior holds slope, effect, sd")),
+    (lambda posterior, facts: 1.0, ("gives float",)),
+    (lambda posterior, facts: posterior["slope"].mean("draw"), ("not a value for each chain and draw",)),
+])  # fmt: skip
+def test_an_estimand_that_cannot_be_computed_is_named_with_the_way_out(compute, words, als, fake_fit):
+    with pytest.raises(SettingError) as caught:
+        pg.contrast(fake_fit(own(compute=compute), als))
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(("facts", "words"), [({"scale": "diff"}, "'difference'"), ({"benefit": "up"}, "'higher'"), ({"requires": "controls"}, "'control'"),
+                                              ({"population": "all"}, "'conditional'"), ({"over": "active_arm"}, '("active_arm",)')])  # fmt: skip
+def test_words_of_an_estimand_that_there_are_not(facts, words):
+    with pytest.raises(SettingError, match="gain") as caught:
+        own(compute=lambda posterior, facts: posterior["effect"], **facts)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("visit", ["week 12", "2.76", None])
+def test_a_visit_is_named_by_its_month(visit, joints):
+    with pytest.raises(SettingError, match="Name one of the months"):
+        pg.contrast(joints).select(visit=visit, outcome="tender_joints", arm="treated")

@@ -184,3 +184,31 @@ def test_unknown_names_suggest_the_nearest():
     with pytest.raises(SettingError, match="is not a Prior") as caught:
         made.with_priors({"mean": 3, "sd": "HalfNormal", "x": PRIORS["mean"]})
     assert len(caught.value.faults) == 3
+
+
+@pytest.mark.parametrize(("prior", "refused"), [
+    (pg.Prior("Normal", mu=0, sigma=1), True), (pg.Prior("Uniform", lower=-1, upper=1), True), (pg.Prior("Uniform", lower=0, upper=1), False),
+    (pg.Prior("TruncatedNormal", mu=1, sigma=1, lower=0), False), (pg.Prior("Gamma", alpha=2, beta=1), False),
+])  # fmt: skip
+def test_a_prior_of_an_sd_lies_above_zero(prior, refused):
+    model = pg.models()["als_slope"]
+    if not refused:
+        assert model.with_priors({"sd_slope": prior})["sd_slope"] is prior
+        return
+    with pytest.raises(SettingError, match="'sd_slope' of model 'als_slope' lies above zero") as caught:
+        model.with_priors({"sd_slope": prior})
+    assert "TruncatedNormal" in str(caught.value)
+
+
+def test_a_prior_of_a_share_lies_between_zero_and_one():
+    shared = [
+        (model, name)
+        for model in pg.models().values()
+        for name, prior in model.priors.items()
+        if prior.support == (0, 1)
+    ]
+    assert shared
+    for model, name in shared:
+        with pytest.raises(SettingError, match="between 0 and 1"):
+            model.with_priors({name: pg.Prior("HalfNormal", sigma=0.1)})
+        assert model.with_priors({name: pg.Prior("Uniform", lower=0.1, upper=0.2)})

@@ -253,3 +253,12 @@ def test_one_simulated_trial_over_calendar_time():
     for wrong, words in (({"index": 3}, "not the place of a trial"), ({"trials": 1}, "neither trials nor a design")):
         with pytest.raises(pg.SettingError, match=words):
             plots.trial(**({"trials": trials} | wrong))
+
+
+@pytest.mark.parametrize(("draw", "wanted"), [
+    (plots.forest, "Contrast"), (plots.predictive, "Check"), (plots.loo_pit, "Check"), (plots.trajectories, "Fit"), (plots.prior_posterior, "Fit"),
+    (plots.prior_implies, "PriorCheck"), (plots.diagnostics, "Fit"),
+])  # fmt: skip
+def test_a_figure_of_something_else_is_refused(draw, wanted):
+    with pytest.raises(pg.SettingError, match=f"value 'Cohort': is not a {wanted}"):
+        draw(lines(2, ["a"]))

@@ -101,6 +101,9 @@ def open_table(
 
     present = list(frame.columns)
     sources = {std: columns.get(std, std) for std in (*required, *optional, *columns)}
+    # The flag of censoring goes with its outcome: CRP_censored where crp_mg_dl is the column CRP.
+    sources |= {flag: f"{user}_censored" for std, user in columns.items() if f"{user}_censored" in present
+                and (flag := f"{std}_censored") not in (*columns, *present)}  # fmt: skip
     if table != "visits":
         # one mapping serves all tables, and a second table may well use the standard name already
         sources = {std: std if user not in present and std in present else user for std, user in sources.items()}

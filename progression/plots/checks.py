@@ -15,6 +15,7 @@ from scipy import stats
 from progression.checking import Check
 from progression.cohort import Cohort
 from progression.curvature import CURVATURE, EVERYBODY
+from progression.faults import check_type
 from progression.plots.style import (
     FAILED,
     FAINT,
@@ -48,6 +49,7 @@ def predictive(check: Check) -> Figure:
         For each outcome: mean and SD of the change by visit, arms side by side; then the statistics over all visits.
         Bars are 95 % intervals of the replicates, ticks on them their means; a failed statistic is a red cross.
     """
+    check_type("check", check, Check, "give what pg.check returned")
     cohort, rows = check.fit.cohort, check.table
     timed = rows[rows["month"].notna()] if len(rows) else rows
     single = rows[rows["month"].isna()] if len(rows) else rows
@@ -182,6 +184,7 @@ def loo_pit(check: Check) -> Figure:
     The band is found by simulating uniform samples of the same size (Saeilynoja, Buerkner and Vehtari 2022,
     Statistics and Computing 32:32). It takes rows as independent, which those of one patient are only given the fit.
     """
+    check_type("check", check, Check, "give what pg.check returned")
     figure = new_figure(2.7, check.fit, "LOO-PIT: is the spread and shape of single values right?")
     if not check.loo_pit:
         message(figure.subplots(), "cannot be computed: too few different draws")

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy import stats
 
+from progression.faults import check_type
 from progression.fitted import Fit
 from progression.gate import MAX_RHAT, MIN_BFMI, MIN_ESS_PER_CHAIN
 from progression.plots.style import FAILED, FAINT, INK, SMALL, message, new_figure, plain, tidy
@@ -64,6 +65,7 @@ def diagnostics(fit: Fit) -> Figure:
         draws among all; chains that sample the same distribution stay within the grey band (Vehtari et al. 2021,
         Bayesian Analysis 16:667).
     """
+    check_type("fit", fit, Fit, "give what pg.fit or pg.load returned")
     every = population_parameters(fit)
     spread = {name: _spread_of_means(array) for name, array in every.items()}
     worst = sorted(every, key=lambda name: -spread[name])[:_MOST_RANKS]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from progression.contrasts import Contrast
-from progression.faults import check_probability
+from progression.faults import check_probability, check_type
 from progression.plots.style import (
     INK,
     SMALL,
@@ -47,6 +47,7 @@ def forest(contrast: Contrast, *, ci_prob: float = 0.95) -> Figure:
     SettingError
         If `ci_prob` is not a probability.
     """
+    check_type("contrast", contrast, Contrast, "give what pg.contrast returned")
     check_probability("ci_prob", ci_prob)
     groups: dict[tuple[str, str], list[Component]] = {}
     for one in components(contrast):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from progression.faults import check_type
 from progression.fitted import Fit
 from progression.outcomes import Outcome
 from progression.plots.style import (
@@ -64,6 +65,7 @@ def trajectories(fit: Fit, *, draws: int = 400, random_seed: int | None = None) 
         are drawn at their planned visits only, others over a grid of months. Open triangles are values known only to
         lie below the limit.
     """
+    check_type("fit", fit, Fit, "give what pg.fit or pg.load returned")
     by_visit = "visits" in fit.model.needs
     parts = _outcomes(fit)
     months = _months(fit, by_visit)

@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from progression.checking import PriorCheck, prior_check
+from progression.faults import check_type
 from progression.fitted import Fit
 from progression.plots.draws import broken, population_parameters
 from progression.plots.style import (
@@ -47,6 +48,7 @@ def prior_posterior(fit: Fit, *, draws: int = 2000, random_seed: int = 0, prior:
     matplotlib.figure.Figure
         A panel each: densities of prior (grey) and posterior (blue). Where the two coincide the data said nothing.
     """
+    check_type("fit", fit, Fit, "give what pg.fit or pg.load returned")
     if prior is None:
         prior = prior_check(fit.model, fit.cohort, priors=fit.priors, outcomes=fit.outcomes, options=fit.options,
                             draws=draws, random_seed=random_seed)  # fmt: skip
@@ -86,6 +88,7 @@ def prior_implies(prior_check: PriorCheck) -> Figure:
         A panel for each outcome and arm: median, 50 % and 95 % intervals by visit; dashed lines at the ends of the
         scale, and the share of implied values that lie beyond them.
     """
+    check_type("prior_check", prior_check, PriorCheck, "give what pg.prior_check returned")
     fit, table = prior_check.fit, prior_check.table
     cohort = fit.cohort
     outcomes = [outcome for block in fit.encoded().blocks.values() for outcome in block]

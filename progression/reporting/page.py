@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from progression import plots
 from progression.characteristics import OperatingCharacteristics
 from progression.checking import check, prior_check
 from progression.contrasts import contrast
-from progression.faults import Fault, SettingError
+from progression.faults import Fault, SettingError, suggest
 from progression.fitted import Fit, provenance
 from progression.plots.words import components
 from progression.reporting import tables, words
@@ -18,7 +18,7 @@ from progression.reporting.controls import Controls, belongs, controls
 from progression.reporting.operating import simulated_trials
 from progression.reporting.pictures import Picture, embedded, rendered
 from progression.reporting.words import Table
-from progression.store import write_atomically
+from progression.store import refuse_foreign, write_atomically
 from progression.sweeps import Sweep
 
 _CAPTIONS = {
@@ -58,7 +58,7 @@ class Section:
 
 def report(
     fits: Fit | OperatingCharacteristics | Sequence[Fit | OperatingCharacteristics], path: str | Path, *, title: str | None = None, random_seed: int | None = None,
-    sweep: Sweep | None = None,
+    sweep: Sweep | None = None, **at: float,
 ) -> Path:  # fmt: skip
     """Write one HTML file that holds everything about fits and simulated trials: no scripts, nothing loaded from elsewhere.
 
@@ -73,6 +73,8 @@ def report(
         For the replicated data of the checks and figures; each fit's own unless given.
     sweep : Sweep, optional
         What `drift_sweep` made of the same patients: shown with the historical controls of every fit that it belongs to.
+    **at : float
+        Settings of estimands, such as ``month=6``, for the fits that have them; their defaults where omitted.
 
     Returns
     -------
@@ -81,7 +83,9 @@ def report(
     Raises
     ------
     SettingError
-        Nothing was given, something else than these, a folder that does not exist, or a sweep of other patients.
+        Nothing was given, something else than these, a folder that does not exist, a sweep of other patients, or a setting that no fit has.
+    StoreError
+        Where a file that is no report would be written over.
 
     Notes
     -----
@@ -112,25 +116,35 @@ def report(
     elif sweep is not None and not any(belongs(sweep, one) for one in listed if isinstance(one, Fit)):
         faults.append(_fault("sweep", sweep.estimand.name, "is of other patients than every fit, or of a question none of them answers",
                              "make it with the model and the cohort of a fit"))  # fmt: skip
+    own = [one for one in listed if isinstance(one, Fit)]
+    settings = [
+        {key for one in fit.model.estimands if one.refusal(fit.cohort) is None for key in one.at} for fit in own
+    ]
+    every = sorted(set().union(*settings))
+    faults += [_fault(key, value, f"is not a setting of the estimands of any fit here{suggest(key, every)}", "rename it")
+               for key, value in at.items() if key not in every]  # fmt: skip
     if faults:
         raise SettingError(faults)
-    own = [one for one in listed if isinstance(one, Fit)]
+    refuse_foreign(path, "report")
     trials = [one for one in listed if isinstance(one, OperatingCharacteristics)]
-    sections = [_section(one, f"fit-{i}", random_seed, sweep) for i, one in enumerate(own, start=1)]
+    sections = [
+        _section(one, f"fit-{i}", random_seed, sweep, {key: at[key] for key in at if key in known})
+        for i, (one, known) in enumerate(zip(own, settings, strict=True), start=1)
+    ]
     simulated = [simulated_trials(one, f"trials-{i}") for i, one in enumerate(trials, start=1)]
     usual = "Bayesian analysis of disease progression" if sections else "Operating characteristics of a trial design"
     html = rendered("report.html.j2", title=title or usual, sections=sections, trials=simulated)
     return write_atomically(path, html.encode())
 
 
-def _section(fit: Fit, key: str, random_seed: int | None, sweep: Sweep | None) -> Section:
+def _section(fit: Fit, key: str, random_seed: int | None, sweep: Sweep | None, at: Mapping[str, float]) -> Section:
     seed = int(fit.settings["random_seed"] if random_seed is None else random_seed)
     cohort = fit.cohort
     checked = check(fit, random_seed=seed)
     prior = prior_check(
         fit.model, cohort, priors=fit.priors, outcomes=fit.outcomes, options=fit.options, random_seed=seed
     )
-    made = contrast(fit)
+    made = contrast(fit, None, against=None, **at)
     # A drift is nobody's benefit.
     drifts = words.drifting(fit)
     found = [replace(one, probability=None) if one.arm in drifts else one for one in components(made)]
@@ -175,7 +189,7 @@ def _section(fit: Fit, key: str, random_seed: int | None, sweep: Sweep | None) -
         allocation=words.allocation(fit),
         problems=(*checked.problems, *made.warnings),
         notes=tuple(cohort.warnings),
-        sentences=tuple(words.sentence(one, cohort) for one in main),
+        sentences=tuple(words.sentence(one, cohort, at=made.at) for one in main),
         assumptions=words.assumptions(made),
         verdict=tables.verdict(checked),
         gate=tables.gate_sentence(fit),

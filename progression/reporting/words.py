@@ -10,6 +10,7 @@ import numpy as np
 
 from progression.cohort import Cohort
 from progression.components import outcome_dims
+from progression.contrast_words import allocated, window
 from progression.contrasts import Contrast
 from progression.fitted import Fit
 from progression.modeling import Estimand
@@ -20,12 +21,6 @@ PROVENANCE = {
     "observed": "observed: the values were measured in patients",
     "reconstructed": "RECONSTRUCTED from published summaries: the patients' own values were never published",
     "simulated": "SIMULATED: the values were drawn from a model, no patient stands behind them",
-}
-ALLOCATION = {
-    "randomised": "randomised arms",
-    "historical": "the controls are historical, pooled with the treated; no drift between the cohorts is allowed for",
-    "single arm": "a single arm, no controls",
-    "unstated": "whether the arms were randomised is not stated",
 }
 # Strategies of ICH E9(R1) for intercurrent events, looked for in what an estimand says it rests on.
 _STRATEGIES = ("treatment policy", "hypothetical", "composite", "while on treatment", "principal stratum")
@@ -48,8 +43,8 @@ def allocation(fit: Fit) -> str:
     """How the arms came about, and how far historical controls are trusted where a way to borrow was given."""
     stated = fit.cohort.allocation
     if "borrowing" not in fit.settings:
-        return ALLOCATION[stated]
-    arms = "controls from elsewhere are among the arms" if stated == "historical" else ALLOCATION[stated]
+        return allocated(fit.cohort)
+    arms = "controls from elsewhere are among the arms" if stated == "historical" else allocated(fit.cohort)
     return f"{arms}: {fit.settings['borrowing']}"
 
 
@@ -69,12 +64,15 @@ def effective(line: Mapping[Hashable, Any]) -> str:
     return f"{line['ess_bulk']:.0f} / {line['ess_tail']:.0f}".replace(" ", NO_BREAK)
 
 
-def sentence(one: Component, cohort: Cohort, *, ci_prob: float = 0.95) -> str:
-    """One result as a sentence: what, mean with unit, interval, and how probable a benefit is."""
+def sentence(one: Component, cohort: Cohort, *, at: Mapping[str, float] | None = None, ci_prob: float = 0.95) -> str:
+    """One result as a sentence: what, mean with unit, interval, and how probable a benefit is; `at` are the settings of its contrast."""
     low, high = (rounded(end, one.spread) for end in one.interval(ci_prob))
     unit = f" {one.estimand.unit}" if one.estimand.unit else ""
     mean = rounded(float(one.draws.mean()), one.spread)
     what = one.what[:1].upper() + one.what[1:]
+    last = float(cohort.visits["month"].max())
+    if "month" in one.estimand.at and (at or {}).get("month", 0.0) > last + 0.5:
+        what += f" (EXTRAPOLATED: the last visit was at month {last:.3g})"
     text = f"{what}: {mean}{unit} ({100 * ci_prob:g} % interval {low} to {high})"
     # A probability of benefit is a direction, which a reconstruction cannot give.
     if one.probability is not None and cohort.provenance != "reconstructed":
@@ -130,11 +128,13 @@ def attributes(contrast: Contrast) -> Table:
     treated = [arm for arm in cohort.arms[1:] if arm not in drifting(contrast.fit)]
     variable = "; ".join(o.title for block in contrast.fit.encoded().blocks.values() for o in block)
     count = f"{cohort.n_subjects} patients of {cohort.name or 'the cohort'}"
+    elsewhere = cohort.allocation == "historical" and bool({*cohort.brought_in} & {*cohort.arms[1:]})
+    came = "" if elsewhere else f" ({cohort.allocation})"
     rows = []
     for estimand in contrast.estimands.values():
         arms = ", ".join(cohort.arms)
         if "control" in estimand.reference:
-            treatment = f"{', '.join(treated)} against {cohort.arms[0]} ({cohort.allocation})"
+            treatment = f"{', '.join(treated)} against {cohort.arms[0]}{came}"
         elif estimand.reference == "baseline":
             treatment = f"{arms}: against its own baseline"
         else:
@@ -206,7 +206,7 @@ def _generic(contrast: Contrast, estimand: Estimand) -> str:
     text = estimand.label.replace("{visit:.1f}", every("followup_visit", "visit")).replace(
         "{outcome}", every(*outcome_dims(contrast.draws[estimand.name].dims))
     )
-    text = text.replace("{window}", contrast.window())
+    text = text.replace("{window}", window(contrast.fit))
     text = text.replace("{control}", contrast.fit.cohort.arms[0]).replace("{arm}", every("active_arm", "arm"))
     for key in estimand.at:
         text = text.replace(f"{{{key}:g}}", f"{contrast.at[key]:g}")

@@ -14,6 +14,7 @@ import progression as pg
 from progression.encoding import encode
 from progression.engines import forward
 from tests.evidence.calibration import (
+    again,
     figures,
     likelihoods,
     many_sets,
@@ -154,13 +155,6 @@ def test_verdict_names_what_fails() -> None:
     assert figures.png(figures.ecdf_differences("als_slope", made)).startswith(b"\x89PNG")
 
 
-def again(model: str, regime: str, road: str) -> list[dict[str, int]]:
-    """The first sets, made now."""
-    if road == "many":
-        return [one["ranks"] for one in many_sets.several(model, regime, range(plan.BLOCK))[: records.FIRST]]
-    return [sets.one(model, regime, road, k)["ranks"] for k in range(records.FIRST)]
-
-
 SMOKE = [("als_slope", "sparse", "marginal"), ("als_slope", "sparse", "many")]
 
 
@@ -172,10 +166,23 @@ SMOKE = [("als_slope", "sparse", "marginal"), ("als_slope", "sparse", "many")]
 def test_sets_of_the_record_made_again_have_its_ranks(model: str, regime: str, road: str) -> None:
     """Every parameter, estimand and patient's effect; another processor may move a draw or two."""
     known = published(model)["groups"][f"{regime}, {road}"]["first"]
-    for kept, found in zip(known, again(model, regime, road), strict=True):
+    for kept, found in zip(known, again.made(model, (regime, road)), strict=True):
         assert set(found) == set(kept)
         off = [abs(found[name] - kept[name]) for name in kept]
         assert max(off) <= 3 and np.mean(off) < 0.3, {name: (kept[name], found[name]) for name in kept}
+
+
+def test_a_rank_that_differs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = ("sparse", "marginal")
+    kept = published("als_slope")["groups"]["sparse, marginal"]["first"]
+    monkeypatch.setattr(again, "made", lambda model, part: kept)
+    assert again.farthest("als_slope", part) == 0
+    moved = [dict(one) for one in kept]
+    moved[-1]["mean_slope"] += 7
+    monkeypatch.setattr(again, "made", lambda model, part: moved)
+    assert again.farthest("als_slope", part) == 7
+    monkeypatch.setattr(again, "made", lambda model, part: [{**one, "another": 1} for one in kept])
+    assert again.farthest("als_slope", part) == ranks.BINS
 
 
 def test_sets_of_two_kinds_of_code_are_not_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
