@@ -146,3 +146,17 @@ def test_comparison_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert agreement.main(["compare", *common, "3", "--engine", "same"]) == 1  # the third has no reference
     assert agreement.main(["compare", *common, "2", "--engine", "shifted"]) == 1
     assert not (tmp_path / "work" / "agreement.json").exists()  # only a complete comparison is written
+
+
+def test_what_stands_for_a_record_is_of_one() -> None:
+    """An entry goes when its records are made again; none leads from what a record holds to another."""
+    root = sources.ROOT
+    records = [
+        *root.glob("docs/evidence/*.json"),
+        *root.glob("tests/evidence/*.json"),
+        root / "benchmarks" / "operating.json",
+    ]
+    held = "".join(path.read_text(encoding="utf-8") for path in records)
+    assert all(old in held for old in sources.AS_RECORDED.values())
+    assert not any(new in held for new in sources.AS_RECORDED)
+    assert sources.as_recorded("another") == "another"

@@ -30,7 +30,7 @@ from tests.evidence.calibration import (
 # What has not been run yet (`python -m tests.evidence.calibration MODEL`): what comes takes its name off.
 MARGINAL, MANY, NUTS = ([f"{regime}, {road}" for regime in truths.REGIMES] for road in ("marginal", "many", "nuts"))
 LACKING = {
-    "als_bounded": [*MANY, "dense, nuts"],
+    "als_bounded": MANY,
     "als_items": NUTS,
     "als_antibody": [*MANY, "dense, nuts"],
     "sle_activity": NUTS,

@@ -23,11 +23,6 @@ FINGERPRINTED = 5  # data sets of each regime
 _checked: dict[str, float] = {}
 # Of the package, beside program and engine: what makes a fit of a cohort, and what says that it must be longer.
 _ROAD = {"fit": ("fitting", "gate", "contrasts"), "many": ("many", "fitters", "replicates", "gate")}
-# Code that a record was made by, by the code that stands here now, where nothing is computed otherwise. The reason is said, and
-# `python -m tests.evidence.calibration.again` was run: the first sets of every record had the very ranks that it holds.
-AS_BEFORE = {
-    "649d6ff26585e4b3": "0bac2a50f78190f6",  # 2026-11-30: what a contrast says in words left contrasts.py for contrast_words.py
-}
 
 
 def code(model: str, part: plan.Part) -> dict[str, str]:
@@ -45,11 +40,11 @@ def code(model: str, part: plan.Part) -> dict[str, str]:
     # What a data set of `fit_many` is coded as is looked at, not the code of it: it bears on a few models' sets alone.
     engines = {*sources.engine(plan.ROADS[road]), *(sources.engine("batches") if many else ())}
     engines -= {sources.ENGINES / "data_sets.py"}
-    made = sources.code_hash([*(here / f"{name}.py" for name in own), *way])
+    sets = sources.code_hash([*(here / f"{name}.py" for name in own), *way])
     return {
         "program": sources.code_hash([*sources.page(model), *shared, *flares]),
         "engine": sources.code_hash(engines),
-        "sets": AS_BEFORE.get(made, made),
+        "sets": sources.as_recorded(sets),
         "data": _data(model, regime) + (_together(model, regime) if many else ""),
     }
 
