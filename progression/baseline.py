@@ -95,7 +95,7 @@ def with_historical_controls(
     )  # fmt: skip
     notes = [f"{words}: {text}" for words, cohort in (("current", current), ("controls", controls)) for text in cohort.warnings
              if text.startswith(_CHOSEN)]  # fmt: skip
-    return replace(made, warnings=(*made.warnings, *notes), brought_in=(control,))
+    return replace(made, warnings=(*made.warnings, *notes), brought_in=(*current.brought_in, control))
 
 
 def _in_both(current: Cohort, controls: Cohort, outcomes: Sequence[str]) -> list[str]:

@@ -78,14 +78,16 @@ def fit(
     if out is not None:  # before sampling; the tables too may be given by a slip of the hand
         from progression.store import refuse_foreign  # here, so that --help does not load it
 
-        refuse_foreign(out, "saved fit")
+        refuse_foreign(out, "fit")
+    if month is not None and (month <= 0 or not any("month" in one.at for one in chosen.estimands)):
+        raise typer.BadParameter("give a month after 0, of a model whose estimands have one", param_hint="--month")
     warnings.simplefilter("ignore", pg.FitWarning)  # the table says it
     columns = _pairs(column, "--column")
     wanted = set(outcome) if outcome else {one.name for one in chosen.outcomes}
     facts: list[Any] = [one for one in chosen.outcomes if one.name in wanted]
     facts += [name for name in sorted(wanted) if name not in {one.name for one in facts}]
     if not outcome and len(facts) > 1:
-        facts = _present(facts, visits, columns)
+        facts = _present(facts, visits, columns, encoding)
     cohort = pg.read_csv(
         visits, subjects, time_unit=time_unit, columns=columns or None, outcomes=facts, arms=arm or None,
         covariates=covariate or None, allocation=allocation, provenance=provenance, decimal=decimal, delimiter=delimiter, name=visits.stem,
@@ -161,6 +163,15 @@ def cafs(
         delimiter=delimiter, name=visits.stem, missing=missing or (), encoding=encoding,
     )  # fmt: skip
     found = pg.cafs(cohort, outcome, month, visits=visit or None, terminal=terminal or ())
+    for path in (out, figure):
+        if (
+            path is not None
+            and path.exists()
+            and any(path.samefile(one) for one in (visits, subjects) if one is not None)
+        ):
+            raise typer.BadParameter(
+                f"{path} is one of the tables that were read: choose another name", param_hint="--out"
+            )
     if out is not None:
         found.scores.to_csv(out)
     if figure is not None:
@@ -274,8 +285,11 @@ def _priors(given: list[str] | None) -> dict[str, Any] | None:
     return made
 
 
-def _present(facts: list[Any], visits: Path, columns: dict[str, str]) -> list[Any]:
+def _present(facts: list[Any], visits: Path, columns: dict[str, str], encoding: str | None) -> list[Any]:
     """Those outcomes of a model that the file has a column for; all of them if none, so that the reader names them."""
-    with open(visits, encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline()
+    try:
+        with open(visits, encoding=encoding or "utf-8-sig", errors="replace") as file:
+            header = file.readline()
+    except (LookupError, OSError):  # the reader says it
+        return facts
     return [one for one in facts if columns.get(one.name, one.name) in header] or facts

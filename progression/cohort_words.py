@@ -69,7 +69,8 @@ def few_lines(
     if "event" in subjects and subjects["event"].notna().any():
         ends = subjects["event"].dropna().astype(str).value_counts()
         said = ", ".join(
-            f"{word} {count}{'' if is_death(word) else ' (not counted as a death)'}" for word, count in ends.items()
+            f"{word} {count}{'' if is_death(word) else ' (a death only to what says so)'}"
+            for word, count in ends.items()
         )
         lines.append(f"  ended by: {said}")
     lines += [f"  intercurrent events: {n_events}"] if n_events else []

@@ -37,7 +37,7 @@ def labels(contrast: Contrast) -> dict[str, str]:
 def _unsaid(cohort: Cohort, reference: str) -> str:
     """The arm of a component that has no arm among its labels: an estimand of one's own that dropped or averaged them."""
     treated = [arm for arm in cohort.arms[1:] if arm not in {*cohort.historical_arms, *cohort.brought_in}]
-    if reference != "control" or not treated:
+    if "control" not in reference or not treated:
         return cohort.arms[0]
     return (
         treated[0]
@@ -66,13 +66,21 @@ def allocated(cohort: Cohort) -> str:
             "single arm": "a single arm, no controls",
             "unstated": "it is not stated whether the arms were randomised: read differences as associations",
         }[cohort.allocation]
-    own = [arm for arm in cohort.brought_in if arm in cohort.arms[1:]]
-    if not own:
-        return "the controls are historical: taken as if they were the trial's own, no drift between the cohorts allowed for"
-    return (
-        f"treatment is compared with the trial's own control, {cohort.arms[0]}. {', '.join(own)} came from elsewhere: one more arm, whose distance "
-        "from the control has the prior of a treatment's effect; how far it is trusted was not chosen (borrowing=)"
+    control, brought = cohort.arms[0], [arm for arm in cohort.brought_in if arm in cohort.arms]
+    if cohort.brought_in and not brought:
+        return "historical controls were left out again, and whether the arms that are left were randomised was not kept: read differences as associations"
+    beside = [arm for arm in brought if arm != control]
+    extra = (
+        f"{', '.join(beside)} came from elsewhere: one more arm, whose distance from {control} has the prior of a treatment's effect; how far it is "
+        "trusted was not chosen (borrowing=)"
     )
+    if beside and control not in brought:
+        treated = len(cohort.arms) > 1 + len(beside)
+        return f"treatment is compared with the trial's own control, {control}. {extra}" if treated else extra
+    pooled = (
+        "the controls are historical: taken as if they were the trial's own, no drift between the cohorts allowed for"
+    )
+    return f"{pooled}. {extra}" if beside else pooled
 
 
 def assumptions(contrast: Contrast) -> tuple[str, ...]:

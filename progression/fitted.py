@@ -191,7 +191,7 @@ class Fit:
         StoreError
             It cannot be written, or a file of another kind is there. What was there is left as it was.
         """
-        refuse_foreign(path, "saved fit")
+        refuse_foreign(path, "fit")
         return write_tree(path, _to_tree(self))
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from progression.time_course import course
 __all__ = ["DEATH", "Estimand", "Facts", "Model", "Outcome", "Prior", "SupportsPyMC", "course", "model", "prior_names"]
 
 Program = Callable[[Any, Any], Any]
+
+_ABOVE_ZERO = re.compile(r"^(sd|sigma|variance)(_|$)|hazard")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,13 +136,16 @@ class Model:
         return {**self.priors, **priors}
 
     def _outside(self, name: str, prior: Prior) -> Fault | None:
-        """An SD, a rate, a share: a parameter whose default is above zero, or below one too, takes no prior that is not."""
+        """An SD, a variance, a hazard, or what has a Beta prior: no number below zero, or above one, can be meant by these."""
         default = self.priors.get(name)
-        own, known = prior.support, default.support if isinstance(default, Prior) else None
-        if own is None or known is None or known[0] != 0 or (own[0] >= 0 and (known[1] != 1 or own[1] <= 1)):
+        share = isinstance(default, Prior) and default.distribution == "Beta"
+        if prior.support is None or not (share or _ABOVE_ZERO.search(name)):
             return None
-        room = "between 0 and 1" if known[1] == 1 else "above zero"
-        ends = "lower=0, upper=1" if known[1] == 1 else "lower=0"
+        low, high = prior.support
+        if low >= 0 and (high <= 1 or not share):
+            return None
+        room = "between 0 and 1" if share else "above zero"
+        ends = "lower=0, upper=1" if share else "lower=0"
         return Fault(what=f"{name!r} of model {self.name!r} lies {room}, and this prior does not", value=repr(prior), column="priors", table="setting",
                      remedy=f'give one that does, such as {default!r} or pg.Prior("TruncatedNormal", mu=..., sigma=..., {ends})')  # fmt: skip
 

@@ -65,6 +65,11 @@ def _run(
 ) -> None:  # fmt: skip
     if report is not None and not report.absolute().parent.is_dir():  # before an hour of simulations
         raise typer.BadParameter(f"the folder of {report} does not exist: make it first", param_hint="--report")
+    from progression.store import refuse_foreign
+
+    for page in (report, None if out is None else out / "report.html"):
+        if page is not None:
+            refuse_foreign(page, "report")
     if trials is not None:
         given["n_trials"] = trials
     if seed is not None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from progression.cohort import Cohort
 from progression.cohort_words import PROVENANCE
+from progression.door.events import is_death
 from progression.faults import Fault, SettingError, check_probability, setting_fault, suggest
 from progression.follow_up import FollowUp, follow_up, setting_faults
 from progression.outcomes import Outcome
@@ -248,9 +249,10 @@ def _notes(cohort: Cohort, seen: FollowUp, change: np.ndarray, terminal: Collect
     if seen.unused:
         notes.append(f"scores that belong to no planned visit, not used: {seen.unused}")
     if alive.all():
-        others = cohort.subjects["event"].dropna().astype(str).unique() if "event" in cohort.subjects else []
+        words = cohort.subjects["event"].dropna().astype(str).unique() if "event" in cohort.subjects else []
+        others = [word for word in words if not is_death(word)]
         notes.append(
-            f"no death is known: none of {', '.join(map(repr, others))} counts as one; name those that do: terminal=" if len(others) else
+            f"no death is known: none of {', '.join(map(repr, others))} counts as one; name those that do: terminal=" if others else
             "no death is known: if there were any, give event and event_time in the table of subjects"
         )  # fmt: skip
     if terminal:

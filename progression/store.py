@@ -51,17 +51,15 @@ class StoreError(RuntimeError):
     """A file is missing, torn, altered, or not what it was taken for."""
 
 
-# How files begin that are written over without asking: those of the same kind.
-_BEGINS = {"saved fit": (b"\x89HDF", b"CDF"), "report": (b"<!doctype html", b"<html")}
-
-
 def refuse_foreign(path: str | Path, kind: str) -> None:
-    """Leave a file alone that is there and is of another kind: a table given for a result by a slip of the hand is gone else.
+    """Leave a file alone that is there and is of another kind: a table given for a result by a slip of the hand would be gone.
+
+    A fit that is torn, or a page of HTML, is written over.
 
     Parameters
     ----------
     path : str or Path
-    kind : {"saved fit", "report"}
+    kind : {"fit", "report"}
         What is to be written.
 
     Raises
@@ -72,8 +70,12 @@ def refuse_foreign(path: str | Path, kind: str) -> None:
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as file:
-        begin = file.read(64).lstrip().lower()
-    if not begin.startswith(tuple(one.lower() for one in _BEGINS[kind])):
+        begin = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    same = begin.startswith((b"<!doctype html", b"<html")) if kind == "report" else begin.startswith(b"\x89hdf")
+    if same and kind == "fit":
+        with contextlib.suppress(Exception), xr.open_dataset(path, engine="h5netcdf") as opened:
+            same = opened.attrs.get("kind") == kind
+    if not same:
         raise StoreError(
             f"{path} is there, and is no {kind}: nothing was written. Choose another name, or remove it first"
         )

@@ -501,3 +501,5 @@ def test_a_label_that_is_no_death_is_named():
     rows = [("A", 0, 40), ("A", 1, 38), ("B", 0, 41), ("B", 1, 20)]
     found = pg.cafs(small(rows, [("A", "control", None, "Exitus", 2.0), ("B", "treated", 3, None, None)]))
     assert "none of 'Exitus' counts as one; name those that do: terminal=" in repr(found)
+    late = pg.cafs(small(rows, [("A", "control", None, "death", 9.0), ("B", "treated", 3, None, None)]), month=6)
+    assert "terminal=" not in repr(late)

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import progression as pg
+from progression.contrast_words import allocated
 from progression.faults import SettingError
 from progression.tables import components
 
@@ -224,13 +225,25 @@ def test_controls_brought_in_beside_concurrent_ones_are_not_said_to_be_pooled(al
     assert "no drift between the cohorts allowed for" in " ".join(
         pg.contrast(fake_fit("als_slope", alone)).assumptions()
     )
+    more = pg.Cohort.from_table(
+        rows.assign(alsfrsr=lambda table: table["alsfrsr"] - 1), time_unit="months", outcomes=als.outcomes
+    )
+    twice = pg.with_historical_controls(alone, more, control="registry")
+    both_from_elsewhere = allocated(twice)
+    assert twice.brought_in == ("historical control", "registry") and twice.arms[0] == "historical control"
+    assert (
+        "taken as if they were the trial's own" in both_from_elsewhere
+        and "registry came from elsewhere" in both_from_elsewhere
+    )
+    assert "left out again" in allocated(both.select("arm != 'registry'"))
+    assert "treatment is compared" not in allocated(both.select("arm != 'treated'"))
     kept = pg.Cohort.from_xarray(both.to_xarray())
     assert kept.brought_in == ("registry",) and both.select("arm != 'treated'").brought_in == ("registry",)
 
 
 def own(**facts):
     """A model without a baseline of each arm, and one estimand."""
-    told = {"label": "slope, {arm} minus {control}, points/month", "unit": "points/month", "scale": "difference", "reference": "control",
+    told = {"label": "slope, {arm} minus {control}, points/month", "unit": "points/month", "scale": "difference", "reference": "control arm",
             "null": 0.0, "benefit": "higher", "population": "population-averaged"}  # fmt: skip
 
     @pg.model(observes={"score": pg.Outcome("alsfrsr", unit="points")}, reference="none", estimands=[pg.Estimand("gain", **{**told, **facts})],

@@ -200,12 +200,14 @@ def test_a_prior_of_an_sd_lies_above_zero(prior, refused):
     assert "TruncatedNormal" in str(caught.value)
 
 
+def test_a_coefficient_may_be_of_either_sign():
+    """A loading has a default above zero, and is no SD."""
+    assert pg.models()["sle_activity"].with_priors({"flare_loading": pg.Prior("Normal", mu=0, sigma=1)})
+
+
 def test_a_prior_of_a_share_lies_between_zero_and_one():
     shared = [
-        (model, name)
-        for model in pg.models().values()
-        for name, prior in model.priors.items()
-        if prior.support == (0, 1)
+        (m, name) for m in pg.models().values() for name, prior in m.priors.items() if prior.distribution == "Beta"
     ]
     assert shared
     for model, name in shared:

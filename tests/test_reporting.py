@@ -215,9 +215,11 @@ def test_a_sweep_of_other_patients_is_refused(borrowed, fit, tmp_path):
 
 def test_a_report_at_another_month(fit, tmp_path):
     path = pg.report(fit, tmp_path / "r.html")
-    assert "minus control (EXTRAPOLATED: the last visit was at month 5.52)" in path.read_text()
+    assert "minus control (EXTRAPOLATED: nobody was followed beyond month 5.52)" in path.read_text()
     text = pg.report(fit, path, month=5).read_text()  # a report is written over
     assert "to month 5" in text and "EXTRAPOLATED" not in text
+    with pytest.raises(pg.SettingError, match="number above 0"):
+        pg.report(fit, path, month=-1)
     with pytest.raises(pg.SettingError, match="months"):
         pg.report(fit, path, months=5)
 
@@ -226,8 +228,17 @@ def test_a_file_of_another_kind_is_left_alone(fit, tmp_path):
     table, saved = tmp_path / "visits.csv", tmp_path / "fit.nc"
     table.write_text("subject,week\n")
     fit.save(saved)
-    fit.save(saved)  # over one of its kind
-    for write in (lambda: fit.save(table), lambda: pg.report(fit, table), lambda: pg.report(fit, saved)):
+    fit.save(saved)  # over one of its kind, torn or not
+    saved.write_bytes(saved.read_bytes()[:2000])
+    fit.save(saved)
+    other = tmp_path / "climate.nc"
+    fit.idata["posterior"].to_dataset()[["mean_slope"]].to_netcdf(other, engine="h5netcdf")
+    for write in (
+        lambda: fit.save(table),
+        lambda: fit.save(other),
+        lambda: pg.report(fit, table),
+        lambda: pg.report(fit, saved),
+    ):
         with pytest.raises(pg.StoreError, match="nothing was written"):
             write()
     assert table.read_text() == "subject,week\n" and pg.load(saved).model.name == "als_slope"

@@ -10,7 +10,7 @@ from progression import plots
 from progression.characteristics import OperatingCharacteristics
 from progression.checking import check, prior_check
 from progression.contrasts import contrast
-from progression.faults import Fault, SettingError, suggest
+from progression.faults import Fault, SettingError, is_number, suggest
 from progression.fitted import Fit, provenance
 from progression.plots.words import components
 from progression.reporting import tables, words
@@ -123,6 +123,8 @@ def report(
     every = sorted(set().union(*settings))
     faults += [_fault(key, value, f"is not a setting of the estimands of any fit here{suggest(key, every)}", "rename it")
                for key, value in at.items() if key not in every]  # fmt: skip
+    faults += [_fault(key, value, "is not a number above 0", "give one") for key, value in at.items()
+               if key in every and not (is_number(value) and (value > 0 or key != "month"))]  # fmt: skip
     if faults:
         raise SettingError(faults)
     refuse_foreign(path, "report")

@@ -50,7 +50,11 @@ def allocation(fit: Fit) -> str:
 
 def drifting(fit: Fit) -> frozenset[str]:
     """Labels whose effects are no treatment's: historical arms and earlier periods, which drift."""
-    return frozenset(map(str, (*fit.cohort.historical_arms, *fit.encoded().coords["earlier"])))
+    cohort = fit.cohort
+    beside = {*cohort.brought_in} & {
+        *cohort.arms[1:]
+    }  # beside a control of the trial's own, whether or not a way to borrow was chosen
+    return frozenset(map(str, (*cohort.historical_arms, *beside, *fit.encoded().coords["earlier"])))
 
 
 def to(low: float, high: float, spread: float | None) -> str:
@@ -70,15 +74,25 @@ def sentence(one: Component, cohort: Cohort, *, at: Mapping[str, float] | None =
     unit = f" {one.estimand.unit}" if one.estimand.unit else ""
     mean = rounded(float(one.draws.mean()), one.spread)
     what = one.what[:1].upper() + one.what[1:]
-    last = float(cohort.visits["month"].max())
+    last = _last_seen(cohort, one.arm)
     if "month" in one.estimand.at and (at or {}).get("month", 0.0) > last + 0.5:
-        what += f" (EXTRAPOLATED: the last visit was at month {last:.3g})"
+        what += f" (EXTRAPOLATED: nobody was followed beyond month {last:.3g})"
     text = f"{what}: {mean}{unit} ({100 * ci_prob:g} % interval {low} to {high})"
     # A probability of benefit is a direction, which a reconstruction cannot give.
     if one.probability is not None and cohort.provenance != "reconstructed":
         chance = share(one.probability.value, one.probability.mcse).replace("> ", "above ").replace("< ", "below ")
         text += f"; probability of {one.benefit} {chance}"
     return text + "."
+
+
+def _last_seen(cohort: Cohort, arm: str) -> float:
+    """The last month of which anything is known in an arm, by a visit or by follow-up for events; of all where it is no arm's."""
+    subjects = cohort.subjects
+    subjects = subjects[subjects["arm"] == arm] if (subjects["arm"] == arm).any() else subjects
+    visits = cohort.visits
+    months = [visits.loc[visits["subject"].isin(subjects.index), "month"]]
+    months += [subjects[name].astype(float) for name in ("end_of_follow_up", "event_month") if name in subjects]
+    return max((float(own.max()) for own in months if own.notna().any()), default=0.0)
 
 
 def results(found: Sequence[Component], contrast: Contrast, *, ci_prob: float = 0.95) -> Table:
@@ -128,7 +142,8 @@ def attributes(contrast: Contrast) -> Table:
     treated = [arm for arm in cohort.arms[1:] if arm not in drifting(contrast.fit)]
     variable = "; ".join(o.title for block in contrast.fit.encoded().blocks.values() for o in block)
     count = f"{cohort.n_subjects} patients of {cohort.name or 'the cohort'}"
-    elsewhere = cohort.allocation == "historical" and bool({*cohort.brought_in} & {*cohort.arms[1:]})
+    patients = set(cohort.subjects["arm"])
+    elsewhere = drifting(contrast.fit) & patients and cohort.arms[0] in patients - {*cohort.brought_in}
     came = "" if elsewhere else f" ({cohort.allocation})"
     rows = []
     for estimand in contrast.estimands.values():

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
-def core_hours(done: Sequence[Mapping[str, Any]]) -> float:
-    """Hours of jobs that one worker each did, from what their files say they took."""
-    return round(sum(one.get("took", 0.0) for one in done) / 3600, 2)
+def core_hours(done: Sequence[Mapping[str, Any]]) -> float | None:
+    """Hours of jobs that one worker each did, from what their files say they took; None where one does not."""
+    took = [one.get("took") for one in done]
+    return None if None in took else round(sum(took) / 3600, 2)
 
 
 def seconds(found: Any) -> Iterator[float]:
@@ -38,7 +39,7 @@ def spent(step: str, record: Mapping[str, Any] | None) -> float | None:
     if step == "references":
         each = [one.get("core_hours") for one in record["references"]]
         return None if None in each else float(sum(each))
-    if "core_hours" in record:
+    if record.get("core_hours") is not None:
         return float(record["core_hours"])
     by_job = ("calibration", "agreement", "agreement references", "mutations", "faults", "bad_input")
     return sum(seconds(record)) / 3600 if step in by_job else None

@@ -19,8 +19,8 @@ COMPILED = ("als_bounded", "als_antibody")
 # The code that records were made by, by the code that stands here now, where lines were moved and nothing is computed otherwise. How that is
 # known is said beside it; an entry goes when its records are made again.
 AS_RECORDED = {
-    # What a contrast says in words left contrasts.py for contrast_words.py. `python -m tests.evidence.calibration.again`: the first sets of
-    # every record have the very ranks that it holds, by NUTS too.
+    # Calibration by `fit`: what a contrast says in words left contrasts.py for contrast_words.py. `python -m tests.evidence.calibration.again`:
+    # the first sets of every record have the very ranks that it holds, by NUTS too.
     "649d6ff26585e4b3": "0bac2a50f78190f6",
     # `data_set` left batches.py for data_sets.py. All 8,000 sets of als_slope and als_shared were made again by `fit_many`, with the very ranks
     # they had; the first four trials of als_antibody have the means, SDs and probabilities of the record to the last digit.
@@ -56,9 +56,9 @@ def code_hash(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def as_recorded(made: str) -> str:
-    """The hash that stands in records of this code: its own, or of what it computes the same as."""
-    return AS_RECORDED.get(made, made)
+def same(held: str, now: str) -> bool:
+    """Whether a record of code `held` is one of the code `now`: the same, or what computes the same. Records are made with their own hash."""
+    return held in (now, AS_RECORDED.get(now))
 
 
 def page(model: str) -> list[Path]:
@@ -94,7 +94,7 @@ def _imported(path: Path) -> list[Path]:
 def sources(model: str, engine_name: str) -> str:
     """Hash of what the agreement of an engine on one model rests on."""
     batches = engine("batches") if model in COMPILED and engine_name == "marginal" else []
-    return as_recorded(code_hash({*page(model), *engine(engine_name), *batches}))
+    return code_hash({*page(model), *engine(engine_name), *batches})
 
 
 def versions() -> dict[str, str]:

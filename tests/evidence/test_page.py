@@ -29,5 +29,8 @@ def test_hours_are_those_of_the_records() -> None:
     assert effort.spent("calibration", record) == 0.75
     assert effort.spent("sharing", {"core_hours": 0.5}) == 0.5 and effort.spent("sharing", {"seconds": 60}) is None
     assert effort.spent("references", {"references": [{"core_hours": 0.1}, {}]}) is None
-    assert effort.core_hours([{"took": 1800.0}, {"took": 900.0}, {}]) == 0.75
+    assert (
+        effort.core_hours([{"took": 1800.0}, {"took": 900.0}]) == 0.75
+        and effort.core_hours([{"took": 9.0}, {}]) is None
+    )
     assert any("core hours" in part for part in page.effort())

@@ -34,16 +34,18 @@ def farthest(model: str, part: plan.Part) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Look at every part that is recorded; 0 if all its ranks are what they were."""
+    """Look at every part that is recorded, of this code or of another; 0 if all its ranks are what they were."""
     off = []
     for model in (sys.argv[1:] if arguments is None else arguments) or plan.SETS:
-        for part in plan.SETS[model]:
-            if ", ".join(part) in records.groups_so_far(model):
-                off.append(farthest(model, part))
-                print(
-                    f"{model}, {', '.join(part)}: {records.FIRST} sets, largest difference of a rank {off[-1]}",
-                    flush=True,
-                )
+        path = records.record_path(model)
+        held = json.loads(path.read_text(encoding="utf-8"))["groups"] if path.exists() else {}
+        for part in (one for one in plan.SETS[model] if ", ".join(one) in held):
+            off.append(farthest(model, part))
+            stale = "" if ", ".join(part) in records.groups_so_far(model) else ", of other code than this"
+            print(
+                f"{model}, {', '.join(part)}{stale}: {records.FIRST} sets, largest difference of a rank {off[-1]}",
+                flush=True,
+            )
     return int(any(off))
 
 

@@ -40,13 +40,17 @@ def code(model: str, part: plan.Part) -> dict[str, str]:
     # What a data set of `fit_many` is coded as is looked at, not the code of it: it bears on a few models' sets alone.
     engines = {*sources.engine(plan.ROADS[road]), *(sources.engine("batches") if many else ())}
     engines -= {sources.ENGINES / "data_sets.py"}
-    sets = sources.code_hash([*(here / f"{name}.py" for name in own), *way])
     return {
         "program": sources.code_hash([*sources.page(model), *shared, *flares]),
         "engine": sources.code_hash(engines),
-        "sets": sources.as_recorded(sets),
+        "sets": sources.code_hash([*(here / f"{name}.py" for name in own), *way]),
         "data": _data(model, regime) + (_together(model, regime) if many else ""),
     }
+
+
+def same(held: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether sets of one state of the code are those of another."""
+    return set(held) == set(now) and all(sources.same(held[name], one) for name, one in now.items())
 
 
 @lru_cache(maxsize=32)
