@@ -74,7 +74,7 @@ def with_historical_controls(
     tables = []
     taken = set(map(str, current.subjects.index))
     for cohort, label in ((current, None), (controls, control)):
-        ids = {one: f"historical {one}" if label and str(one) in taken else str(one) for one in cohort.subjects.index}
+        ids = {one: _free(str(one), taken) if label else str(one) for one in cohort.subjects.index}
         subjects = cohort.subjects.reindex(columns=["arm", *covariates, *events, "onset_lower", "onset_upper"])
         subjects = subjects.assign(arm=label) if label else subjects
         visits = cohort.visits
@@ -96,6 +96,13 @@ def with_historical_controls(
     notes = [f"{words}: {text}" for words, cohort in (("current", current), ("controls", controls)) for text in cohort.warnings
              if text.startswith(_CHOSEN)]  # fmt: skip
     return replace(made, warnings=(*made.warnings, *notes), brought_in=(*current.brought_in, control))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """An id that nobody has: "historical P1", and where a source before this one had that too, one "historical" more."""
+    while name in taken:
+        name = f"historical {name}"
+    return name
 
 
 def _in_both(current: Cohort, controls: Cohort, outcomes: Sequence[str]) -> list[str]:
