@@ -67,7 +67,10 @@ def refuse_foreign(path: str | Path, kind: str) -> None:
     StoreError
     """
     path = Path(path)
-    if not path.is_file() or not path.stat().st_size:
+    try:
+        if not path.is_file() or not path.stat().st_size:
+            return
+    except OSError:  # no name that a file can have: whoever writes says so
         return
     with path.open("rb") as file:
         begin = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -173,48 +173,36 @@ def sle_activity(data: Any, prior: Any) -> None:
     precision = (count_loading * shared_counts).sum(axis=1) + (marker_loading * shared_markers).sum(axis=1)
     told = (shared_counts * (counts.mean_logit - count_level)).sum(axis=1)
     told = told + (shared_markers * (markers.mean_log - marker_level)).sum(axis=1)
-
     course = parts.from_first_visit(time_course)[None]
     if parts.has_columns(data.on_arm):
         course = course + parts.effect_by_visit(effect, data.on_arm)
-    # A standard normal between patients: the unit of activity, in which everything else of it is measured.
-    level = parts.subject_effect("level", parts.linear(data.on_baseline_arm, level_difference), 1.0, precision=precision,
-                                 estimate=told / (precision + 1e-6) - (course * counts.at_visit).sum(axis=1))  # fmt: skip
-    expected = level[:, None] + course
+    level = parts.subject_effect("level", parts.linear(data.on_baseline_arm, level_difference), 1.0, precision=precision, estimate=told / (precision + 1e-6) - (course * counts.at_visit).sum(axis=1))  # fmt: skip
+    expected = level[:, None] + course  # in SDs of level between patients: the unit of activity
     when_counted, when_measured = ((expected * one.at_visit).sum(axis=1)[:, None] for one in (counts, markers))
-    own_count = parts.subject_effect("own_count", 0.0, sd_count, dims=("subject", "counts_outcomes"), precision=of_counts,
-                                     estimate=counts.mean_logit - count_level - count_loading * when_counted)  # fmt: skip
+    own_count = parts.subject_effect("own_count", 0.0, sd_count, dims=("subject", "counts_outcomes"), precision=of_counts, estimate=counts.mean_logit - count_level - count_loading * when_counted)  # fmt: skip
     own_count = pm.Deterministic("own_count", own_count, dims=("subject", "counts_outcomes"))
-    own_marker = parts.subject_effect("own_marker", 0.0, sd_marker, dims=("subject", "markers_outcomes"), precision=of_markers,
-                                      estimate=markers.mean_log - marker_level - marker_loading * when_measured)  # fmt: skip
+    own_marker = parts.subject_effect("own_marker", 0.0, sd_marker, dims=("subject", "markers_outcomes"), precision=of_markers, estimate=markers.mean_log - marker_level - marker_loading * when_measured)  # fmt: skip
     own_marker = pm.Deterministic("own_marker", own_marker, dims=("subject", "markers_outcomes"))
-
     # What is left at one visit says how far the patient departs there.
     of_counts = count_loading * counts.logit_information_at_visit / (1 + counts.most * overdispersion)[:, None]
     of_markers = marker_loading * markers.n_at_visit / sd_residual**2
     left_of_counts = counts.mean_logit_at_visit - count_level - own_count[:, None] - count_loading * expected[..., None]
-    left_of_markers = (
-        markers.mean_log_at_visit - marker_level - own_marker[:, None] - marker_loading * expected[..., None]
-    )
+    left_of_markers = (markers.mean_log_at_visit - marker_level - own_marker[:, None] - marker_loading * expected[..., None])  # fmt: skip
     precision = (of_counts * count_loading).sum(axis=2) + (of_markers * marker_loading).sum(axis=2)
     told = (of_counts * left_of_counts).sum(axis=2) + (of_markers * left_of_markers).sum(axis=2)
-    departure = parts.subject_effect("departure", 0.0, sd_visit, estimate=told / (precision + 1e-6), precision=precision,
-                                     dims=("subject", "visit"))  # fmt: skip
+    departure = parts.subject_effect("departure", 0.0, sd_visit, estimate=told / (precision + 1e-6), precision=precision, dims=("subject", "visit"))  # fmt: skip
     activity = pm.Deterministic("activity", expected + departure, dims=("subject", "visit"))
 
     i, k = counts.subject, counts.outcome
     share = pm.math.invlogit(count_level[k] + own_count[i, k] + count_loading[k] * activity[i, counts.visit])
     concentration = (1 - overdispersion[k]) / (overdispersion[k] + 1e-4)  # the floor: as in sle_joints
-    pm.BetaBinomial("counts", n=counts.upper, alpha=share * concentration, beta=(1 - share) * concentration,
-                    observed=counts.value, dims="counts_row")  # fmt: skip
-
+    pm.BetaBinomial("counts", n=counts.upper, alpha=share * concentration, beta=(1 - share) * concentration, observed=counts.value, dims="counts_row")  # fmt: skip
     i, k = markers.subject, markers.outcome
     location = marker_level[k] + own_marker[i, k] + marker_loading[k] * activity[i, markers.visit]
     measured = pm.LogNormal.dist(location, sd_residual[k])
     pm.Censored("markers", measured, lower=markers.lower, upper=None, observed=markers.value, dims="markers_row")
 
-    # Activity that rises brings the flare, and with it the visits that are missing.
-    if parts.has_columns(data.on_event):
+    if parts.has_columns(data.on_event):  # activity that rises brings the flare, which ends the visits
         flare = data.flare
         between = (activity[flare.subject, flare.visit - 1] + activity[flare.subject, flare.visit]) / 2
         time = pm.Exponential.dist(lam=flare_hazard[0] * pm.math.exp(flare_loading[0] * between))

@@ -27,6 +27,8 @@ AS_RECORDED = {
     "7ef501944f10b4e0": "df652ff8f0fe9fb4",  # agreement of als_bounded
     "346ba6638ddeb8f9": "4a37757da6abf96c",  # and of als_antibody
     "c561dcb6a9287b8a": "191b795f531f12e7",  # and operating characteristics, whose first 64 trials came out the same (tests/test_operating_evidence.py)
+    # Faults: `refuse_foreign` in store.py lets a name pass that no file can have, for the writer to refuse. None of the fits counted saves anything.
+    "7e7650480341e39f": "6a4ca1714c95d05f",
 }
 
 _SPACE = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
