@@ -13,6 +13,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import progression as pg
 from progression.cohort import DAYS_PER_MONTH, Cohort, months_per
 from progression.faults import CohortError, Fault, InputError, SettingError, suggest
 from progression.outcomes import Outcome
@@ -340,3 +341,25 @@ def test_outcome_survives_json() -> None:
     assert outcome.title == "Y (points)"
     with pytest.raises(TypeError):
         Outcome("y", "points")  # type: ignore[misc]
+
+
+def test_the_flag_of_a_renamed_outcome_goes_with_it():
+    """CRP_censored beside CRP, which is said to be crp_mg_dl."""
+    visits = pd.DataFrame(
+        {"subject": list("aabb"), "time": [0, 1, 0, 1], "CRP": [2.0, 0.5, 0.5, 1.0], "CRP_censored": [0, 1, 1, 0]}
+    )
+    found = pg.Cohort.from_table(
+        visits, time_unit="months", columns={"crp_mg_dl": "CRP"}, outcomes=pg.models()["sle_crp"].outcomes
+    )
+    assert found.visits["crp_mg_dl_censored"].tolist() == [False, True, True, False]
+    both = pg.Cohort.from_table(visits.assign(crp_mg_dl_censored=[1, 0, 0, 0]), time_unit="months", columns={"crp_mg_dl": "CRP"},
+                                outcomes=pg.models()["sle_crp"].outcomes)  # fmt: skip
+    assert both.visits["crp_mg_dl_censored"].tolist() == [True, False, False, False], "its own flag stands"
+
+
+def test_how_follow_up_ended_is_said():
+    visits = pd.DataFrame({"subject": list("abc"), "time": [0, 0, 0], "alsfrsr": [40, 41, 42]})
+    people = pd.DataFrame({"subject": list("abc"), "event": ["Died", "Exitus", None], "event_time": [2.0, 3.0, None]})
+    text = repr(pg.Cohort.from_table(visits, people, time_unit="months", outcomes=["alsfrsr"]))
+    assert "ended by: Died 1, Exitus 1 (a death only to what says so)" in text
+    assert "ended by" not in repr(pg.Cohort.from_table(visits, time_unit="months", outcomes=["alsfrsr"]))
