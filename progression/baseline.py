@@ -220,9 +220,8 @@ def _row(values: pd.Series, arm: pd.Series, arms: Sequence[str]) -> dict[str, fl
     mean, sd = moments[arms[0]]
     for label in arms[1:]:
         spread, gap = np.sqrt((moments[label][1] ** 2 + sd**2) / 2), moments[label][0] - mean
-        rounding = 1e-9 * max(
-            abs(mean), abs(moments[label][0])
-        )  # means of equal numbers differ by so little, and their SDs are no spread
+        # Means of equal numbers differ by so little, and their SDs are no spread.
+        rounding = 1e-9 * max(abs(mean), abs(moments[label][0]))
         spread, gap = (0.0 if abs(one) <= rounding else one for one in (spread, gap))
         if np.isnan(gap):
             found[f"difference: {label}"] = np.nan  # not known of one of the arms

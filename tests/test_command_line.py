@@ -39,7 +39,11 @@ def test_nor_by_its_ranks(table: Path) -> None:
         assert code and "is one of the tables that were read" in said and table.read_text() == ROWS
 
 
-def test_a_report_of_trials_is_refused_before_they_are_simulated(table: Path) -> None:
+def test_a_report_of_trials_is_refused_before_they_are_simulated(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def simulated(*told: object, **how: object) -> None:
+        raise AssertionError("trials were simulated")
+
+    monkeypatch.setattr(pg, "power", simulated, raising=False)
     example = Path(pg.__file__).parents[1] / "docs" / "examples" / "als_trial.toml"
     code, said = run("power", example, "--trials", 32, "--report", table)
     assert code and "is no report: nothing was written" in said and table.read_text() == ROWS

@@ -51,9 +51,8 @@ def allocation(fit: Fit) -> str:
 def drifting(fit: Fit) -> frozenset[str]:
     """Labels whose effects are no treatment's: historical arms and earlier periods, which drift."""
     cohort = fit.cohort
-    beside = {*cohort.brought_in} & {
-        *cohort.arms[1:]
-    }  # beside a control of the trial's own, whether or not a way to borrow was chosen
+    # Beside a control of the trial's own, whether or not a way to borrow was chosen.
+    beside = {*cohort.brought_in} & {*cohort.arms[1:]}
     return frozenset(map(str, (*cohort.historical_arms, *beside, *fit.encoded().coords["earlier"])))
 
 
