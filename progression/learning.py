@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pymc as pm
+import pytensor.tensor as pt
 import xarray as xr
+from pymc.distributions.shape_utils import change_dist_size
+from pytensor.graph.replace import vectorize_graph
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.op import RandomVariable
 
 from progression.engines.nuts import label
 from progression.engines.program import build
@@ -54,9 +60,41 @@ def population_prior(fit: Fit, *, draws: int = DRAWS, random_seed: int) -> xr.Da
     dims = built.model.named_vars_to_dims
     wanted = [rv for rv in (*built.model.free_RVs, *built.model.deterministics)
               if "subject" not in (dims.get(rv.name) or ())]  # fmt: skip
-    run = pm.compile([], wanted, random_seed=random_seed, mode="FAST_COMPILE")
-    drawn = [run() for _ in range(draws)]
-    return label({rv.name: np.stack([one[i] for one in drawn])[None] for i, rv in enumerate(wanted)}, built)
+    at_once = _at_once(built.model, draws)
+    if at_once is not None:
+        columns = pm.compile([], [at_once[rv] for rv in wanted], random_seed=random_seed, mode="FAST_COMPILE")()
+    else:
+        run = pm.compile([], wanted, random_seed=random_seed, mode="FAST_COMPILE")
+        columns = [np.stack(column) for column in zip(*(run() for _ in range(draws)), strict=True)]
+    return label({rv.name: column[None] for rv, column in zip(wanted, columns, strict=True)}, built)
+
+
+def _at_once(model: pm.Model, draws: int) -> dict[Any, Any] | None:
+    """All unknowns of a program with a leading dim of so many draws; None where PyTensor cannot be told to.
+
+    One pass in place of one a draw, which took longer than the fit of a pilot. What has no parent is drawn so often; what has,
+    once for each draw of its parents.
+    """
+    made: dict[Any, Any] = {}
+    for rv in (*model.free_RVs, *model.deterministics):  # those of patients too: something may be computed of them
+        own = {one: made[one] for one in ancestors([rv]) if one in made}
+        if not own:
+            fixed = rv not in model.free_RVs
+            made[rv] = pt.broadcast_to(rv, (draws, *rv.shape)) if fixed else change_dist_size(rv, (draws,), expand=True)
+            continue
+        if rv in model.free_RVs:
+            op = rv.owner.op
+            if not isinstance(op, RandomVariable):  # a mixture, a truncation: its draws would not be independent
+                return None
+            # Every parameter gets the new dim: told of one alone, PyTensor takes the size from the first.
+            parameters: list[Any] = list(op.dist_params(rv.owner))
+            wide = vectorize_graph(parameters, own)
+            own = {
+                one: pt.broadcast_to(one, (draws, *one.shape)) if new.type.ndim == one.type.ndim else new
+                for one, new in zip(parameters, wide, strict=True)
+            }
+        made[rv] = vectorize_graph(rv, own)
+    return made
 
 
 def learned(posterior: xr.Dataset, prior: xr.Dataset) -> pd.DataFrame:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
 import pytest
 import xarray as xr
+from scipy import stats
 
 import progression as pg
-from progression import contrasts, plots
+from progression import contrasts, learning, plots
 from progression.fitted import ForeignPrior
-from progression.learning import PRIOR_COUNTS, learned, population_prior, prior_warnings
+from progression.learning import PRIOR_COUNTS, _at_once, learned, population_prior, prior_warnings
 
 
 def draws(mean, sd, n=20_000, seed=1):
@@ -55,6 +58,55 @@ def test_prior_of_the_population_is_that_of_the_priors(als, fake_fit):
     assert float(found["slope_effect"].std()) == pytest.approx(0.5, rel=0.06)
     again = population_prior(fit, draws=20, random_seed=1)
     assert again.equals(found.isel(draw=slice(20)))
+
+
+def test_draws_taken_together_are_those_taken_one_by_one():
+    """Parents and children, what is computed of patients, constants, mixtures and truncations: each draw is of the joint prior."""
+    with pm.Model() as model:
+        spread = pm.HalfNormal("spread", 2.0)
+        effect = pm.Normal("effect", 0, spread, shape=3)
+        cut = pm.Truncated("cut", pm.Normal.dist(0, 1), lower=0.5)
+        drift = pm.Mixture("drift", w=[0.5, 0.5], comp_dists=[pm.Normal.dist(-3, 0.1), pm.Normal.dist(3, 0.1)])
+        own = pm.Normal("own", effect.sum(), 1.0, shape=5)
+        raw = pm.Normal("raw", shape=4)
+        for name, one in {
+            "total": own.mean() + cut,
+            "fixed": pt.as_tensor([1.0, 2.0]),
+            "of_raw": raw.max(),
+            "sum": effect.sum() + drift,
+        }.items():
+            pm.Deterministic(name, one)
+    wanted = [*model.free_RVs, *model.deterministics]
+    n = 4000
+    wide = _at_once(model, n)
+    together = pm.compile([], [wide[rv] for rv in wanted], random_seed=1)()
+    run = pm.compile([], wanted, random_seed=2, mode="FAST_COMPILE")
+    alone = [np.stack(column) for column in zip(*(run() for _ in range(n)), strict=True)]
+    held = {rv.name: column for rv, column in zip(wanted, together, strict=True)}
+    for rv, one, other in zip(wanted, together, alone, strict=True):
+        assert one.shape == other.shape
+        for a, b in zip(one.reshape(n, -1).T, other.reshape(n, -1).T, strict=True):
+            assert stats.ks_2samp(a, b).pvalue > 1e-4 or rv.name == "fixed", rv.name
+    np.testing.assert_allclose(held["total"], held["own"].mean(1) + held["cut"])
+    np.testing.assert_allclose(held["sum"], held["effect"].sum(1) + held["drift"])
+    np.testing.assert_allclose(held["of_raw"], held["raw"].max(1))
+    assert held["fixed"].tolist() == [[1.0, 2.0]] * n
+    assert np.std(held["effect"] / held["spread"][:, None]) == pytest.approx(1, rel=0.03)
+    assert len(np.unique(held["raw"])) == 4 * n  # nobody's effect is that of all draws
+    with model:  # what PyTensor cannot be told to do at once is done one by one
+        pm.Mixture("child", w=[0.5, 0.5], comp_dists=[pm.Normal.dist(spread, 0.1), pm.Normal.dist(3, 0.1)])
+    assert _at_once(model, n) is None
+
+
+def test_a_program_that_cannot_be_drawn_at_once_is_drawn_one_by_one(als, fake_fit, monkeypatch):
+    fit = fake_fit("als_slope", als)
+    at_once = population_prior(fit, draws=500, random_seed=1)
+    monkeypatch.setattr(learning, "_at_once", lambda model, draws: None)
+    one_by_one = population_prior(fit, draws=500, random_seed=1)
+    assert set(at_once.data_vars) == set(one_by_one.data_vars) and at_once.sizes == one_by_one.sizes
+    for name, one in at_once.items():
+        assert one.dims == one_by_one[name].dims
+        assert not one.size or stats.ks_2samp(one.values.ravel(), one_by_one[name].values.ravel()).pvalue > 1e-4, name
 
 
 @pytest.mark.slow
