@@ -14,7 +14,7 @@ from progression.engines.closed import ClosedForm
 from progression.engines.data_sets import data_set
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
-from progression.engines.integration import ORDERS, Untrusted, explore, integrate, put
+from progression.engines.integration import Untrusted, explore, integrate, put
 from progression.engines.marginal import alike
 from progression.engines.powered import powered_integral, whole_form_holds
 from progression.engines.prepared import Program
@@ -209,7 +209,7 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
         for begin in (near, None) if near.found.all() else (None,):
             try:
                 x, weighted, error = integrate(program, inner, own, draws=draws, points=_points(draws), good_k=GOOD_K, rngs=[rng, rng],
-                                               chains=1, orders=(4, *ORDERS[1:]), near=begin)  # fmt: skip
+                                               chains=1, order=4, near=begin)  # fmt: skip
             except Untrusted as reason:  # its density may be of another shape than the one it was begun from
                 why = str(reason)
                 continue

@@ -1,13 +1,14 @@
 """The posterior of one data set whose subject effects are integrated numerically: its mode, then weighted points.
 
-The quadrature is refined until its error, measured at draws of the posterior, is small; a data set of which it stays
-large is given back (`Untrusted`).
+The quadrature is refined until its error is small, measured at draws of the posterior and, since an integral that comes
+out too small hides a place from the draws, at points all over the proposal; a data set of which it stays large is given
+back (`Untrusted`).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from progression.encoding import Encoded
 from progression.engines import importance
@@ -19,6 +20,7 @@ from progression.engines.quadrature import Integrated
 ORDERS = (5, 9, 15)
 _FINER = 3  # grids tried for a latent that is on one, each with twice the nodes of the one before
 _EXACT = 1e-6  # error of the log density that is no more than rounding
+_LOOKED_AT = 64  # points of a proposal at which a finer quadrature is compared
 
 
 class Untrusted(RuntimeError):
@@ -27,14 +29,14 @@ class Untrusted(RuntimeError):
 
 def integrate(
     program: Program, inner: Integrated, encoded: Encoded, *, draws: int, points: int, rngs: list[np.random.Generator],
-    chains: int, orders: tuple[int, ...] = ORDERS, near: importance.Mode | None = None, good_k: float = importance.GOOD_K,
+    chains: int, order: int = ORDERS[0], near: importance.Mode | None = None, good_k: float = importance.GOOD_K,
 ) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
     """Draws of the population parameters of one data set, effects integrated numerically.
 
     Parameters
     ----------
-    orders : tuple of int
-        Points of the quadrature, tried in turn until its error is small.
+    order : int
+        Points an effect of the first quadrature that is tried.
     near : importance.Mode, optional
         The mode of a data set of the same design, to start from.
     good_k : float
@@ -45,27 +47,29 @@ def integrate(
     x : array, shape (chains * draws, size)
     weighted : importance.Weighted
     error : float
-        SD between draws of the error of the log density.
+        SD between draws of the error of the log density: see `_error`.
     """
     copies = 1 if program.split.grid is None else program.split.grid.points
     for _ in range(_FINER):
         put(inner, program, encoded, copies)
         mode = explore(inner) if near is None else approach(inner, near)
-        where, weighted, error, order = _weigh(inner, mode, draws, points, rngs, chains,
-                                               (1,) if inner.quadratic else orders, good_k)  # fmt: skip
+        stages = ((order, False), *((finer, True) for finer in ORDERS))
+        where, weighted, error, used = _weigh(inner, mode, draws, points, rngs, chains,
+                                              ((1, False),) if inner.quadratic else stages, good_k)  # fmt: skip
         if inner.quadratic and not error <= _EXACT:  # it was not, where it matters
             inner.quadratic = False
-            where, weighted, error, order = _weigh(inner, mode, draws, points, rngs, chains, orders, good_k)
+            where, weighted, error, used = _weigh(inner, mode, draws, points, rngs, chains, stages, good_k)
         if program.split.grid is None:
             break
-        quadratic = inner.quadratic
+        quadratic, close = inner.quadratic, inner.close
         some = weighted.x[0, where[:: max(1, len(where) // 12)]]
-        coarse = inner.log_density(some, order=order)
+        coarse = inner.log_density(some, order=used)
         copies *= 2
         put(inner, program, encoded, copies)
         inner.quadratic &= quadratic
         inner.refer(mode.at[0])
-        error = float(np.hypot(error, np.std(coarse - inner.log_density(some, order=order))))
+        inner.close = close
+        error = float(np.hypot(error, np.std(coarse - inner.log_density(some, order=used))))
         if error <= importance.MAX_QUADRATURE_ERROR:
             break
     if not error <= importance.MAX_QUADRATURE_ERROR:
@@ -85,22 +89,42 @@ def check_units(inner: Integrated, x: np.ndarray) -> None:
 
 def _weigh(
     inner: Integrated, mode: importance.Mode, draws: int, points: int, rngs: list[np.random.Generator], chains: int,
-    orders: tuple[int, ...], good_k: float,
+    stages: tuple[tuple[int, bool], ...], good_k: float,
 ) -> tuple[np.ndarray, importance.Weighted, float, int]:  # fmt: skip
-    """Weighted points with as many quadrature points an effect as it takes: draws, points, the error left, the order."""
-    for order in orders:
+    """Weighted points by as fine a quadrature as it takes: draws, points, the error left, the order.
+
+    A stage is a number of points an effect, and whether each integral is placed anew at every point of the parameters.
+    """
+    for order, inner.close in stages:
 
         def target(x: np.ndarray, which: np.ndarray, order: int = order) -> tuple[np.ndarray, np.ndarray]:
-            return inner.log_density(x[0], order=order)[None], np.empty((*x.shape[:2], 0))
+            value = inner.log_density(x[0], order=order)[None]
+            return value, value[..., None]
 
         weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains, good_k=good_k)
         where = resample(weighted, draws, chains, rngs)
-        some = weighted.x[0, where[:: max(1, len(where) // 12)]]
-        gap = inner.log_density(some, order=order) - inner.log_density(some, order=order + 4)
-        error = float(np.std(gap))
+        error = _error(inner, weighted, where, order)
         if error <= importance.MAX_QUADRATURE_ERROR:
             break
     return where, weighted, error, order
+
+
+def _error(inner: Integrated, weighted: importance.Weighted, where: np.ndarray, order: int) -> float:
+    """How far four more quadrature points an effect change the log density: SD at draws, or distance of weights if that is larger.
+
+    The distance is sqrt(sum((a - b)**2 / ((a + b) / 2))) of the weights a and b of points all over the proposal by either
+    quadrature: where both agree but for a little it is that SD too, and a place that the coarser one missed makes it large.
+    """
+    some = where[:: max(1, len(where) // 12)]
+    x, log_weight, held = weighted.x[0], weighted.log_weight[0], weighted.kept[0, :, 0]
+    spread = np.flatnonzero(np.isfinite(log_weight))
+    spread = spread[np.linspace(0, len(spread) - 1, _LOOKED_AT).astype(int)]
+    gap = inner.log_density(x[np.concatenate([some, spread])], order=order + 4) - held[np.concatenate([some, spread])]
+    coarse = log_weight[spread]
+    fine = coarse + np.where(np.isnan(gap[len(some) :]), -np.inf, gap[len(some) :])
+    a, b = special.softmax(coarse), special.softmax(fine)
+    distance = np.sqrt(np.sum(np.divide(2 * (a - b) ** 2, a + b, out=np.zeros_like(a), where=a + b > 0)))
+    return float(np.fmax(np.std(gap[: len(some)]), distance)) if np.isfinite(gap[: len(some)]).all() else np.inf
 
 
 def put(inner: Integrated, program: Program, encoded: Encoded, copies: int | None = None) -> None:
