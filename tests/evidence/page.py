@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from progression.plots.style import ARM_COLOURS, FAILED, FAINT, INK, MEDIUM, SMALL, framed, plain, tidy
 from progression.store import write_atomically
 from tests.evidence import sources
+from tests.evidence.agreement import EARLIER
 from tests.evidence.calibration import figures, ranks, records
 from tests.evidence.calibration.plan import KNOWN_FAULTS, MENDED, SETS
 from tests.evidence.effort import spent
@@ -183,11 +184,17 @@ def engines() -> Iterator[str]:
     """Both engines on the same trials."""
     record = read(TESTED / "agreement.json")
     yield "## The marginal engine against long NUTS runs"
-    yield f"Trials of {len(record['verdicts'])} models, each fitted by NUTS with at least 10,000 effective draws and by the marginal engine ({record['made']}, `{record['by']}`). Shares of trials whose mean is within 0.05 SD, SD within 5 %, and probability of the primary estimand within what the Monte Carlo error of NUTS alone, or those of both engines, allow."
-    yield table(["model", "trials", "mean", "SD", "probability, error of NUTS alone", "probability, errors of both", "flagged by itself"], [
-        [f"`{model}`", one["sets"], f"{100 * one['mean']:.0f} %", f"{100 * one['sd']:.0f} %", f"{100 * one['p']:.1f} %", f"{100 * one['agree_with_both_errors']:.1f} %", one["flagged"]]
+    yield f"Trials of {len(record['verdicts'])} models, each fitted by NUTS with at least 10,000 effective draws and by the marginal engine (`{record['by']}`). Shares of trials whose mean is within 0.05 SD, SD within 5 %, and probability of the primary estimand within what the Monte Carlo error of NUTS alone, or those of both engines, allow."
+    yield table(["model", "trials", "mean", "SD", "probability, error of NUTS alone", "probability, errors of both", "flagged by itself", "made"], [
+        [f"`{model}`", one["sets"], f"{100 * one['mean']:.0f} %", f"{100 * one['sd']:.0f} %", f"{100 * one['p']:.1f} %", f"{100 * one['agree_with_both_errors']:.1f} %", one["flagged"], record["made"][model]]
         for model, one in record["verdicts"].items()
     ])  # fmt: skip
+    for words in dict.fromkeys(EARLIER.values()):
+        yield (
+            f"To be made again, since they are of the engine {words}: "
+            + ", ".join(f"`{model}`" for model, own in EARLIER.items() if own == words)
+            + "."
+        )
 
 
 def recoveries() -> Iterator[str]:

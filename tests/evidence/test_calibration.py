@@ -33,8 +33,8 @@ LACKING = {
     "als_bounded": MANY,
     "als_items": NUTS,
     "als_antibody": [*MANY, "dense, nuts"],
-    "sle_activity": NUTS,
-    "sle_crp": [*MANY, "dense, nuts"],
+    "sle_activity": ["dense, nuts"],
+    "sle_crp": ["dense, many"],
     "sle_joints": [*MANY, "dense, nuts"],
 }
 RECORDED = [model for model in plan.SETS if records.record_path(model).exists()]

@@ -51,6 +51,10 @@ MENDED = (
     "**Tails along straight lines** (found 2026-11-30 by a review with made-up densities, and then seen on `als_slope`): how far a density reaches was measured with the other parameters held. Where two "
     "SDs share a variance, the lowest hundredth of the weaker one had 0.6 to 0.7 of its weight, with a Pareto k of 0.35; that of `als_slope`'s correlation had 0.8 in `fit_many`. 2,000 sets had "
     "not shown it. The reach is now that of the profile: 0.99 to 1.01 and 0.95 to 0.97 (`tests/test_importance.py`).",
+    "**Tails that no draw reached, `sle_crp`** (found 2026-12-01, sparse, by `fit_many`, 2,000 sets: of intervals of 90 % 87.3 % held the second ratio; p = 1e-5 for `sd_residual`). Where values lie below "
+    "the limit, patients' integrals were placed along a line from one reference and came out too small far from it; what was too small was never drawn, and the error was measured at draws alone. In one cohort of four "
+    "`fit` had 0.19 for the mean of `sd_residual`, with no warning, where importance sampling from the equations has 0.28. Now the error is looked at all over the proposal, and integrals are placed "
+    "anew at every point where it is too large (`tests/test_marginal_quadrature.py`): of the same sets 88.2 % and, of intervals of 95 %, 94.1 %.",
 )
 
 

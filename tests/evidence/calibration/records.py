@@ -147,7 +147,7 @@ def groups_so_far(model: str) -> dict[str, Any]:
         return {}
     made = json.loads(record_path(model).read_text(encoding="utf-8"))["groups"]
     return {", ".join(part): made[", ".join(part)] for part, n in SETS[model].items()
-            if (own := made.get(", ".join(part))) and own["sets"] == n and stamps.same(own["code"], stamps.code(model, part))
+            if (own := made.get(", ".join(part))) and own["sets"] == n and stamps.same(own["code"], stamps.code(model, part), model)
             and own["fitted"] == plan.told(model, part[1])}  # fmt: skip
 
 

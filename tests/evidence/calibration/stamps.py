@@ -48,9 +48,9 @@ def code(model: str, part: plan.Part) -> dict[str, str]:
     }
 
 
-def same(held: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Whether sets of one state of the code are those of another."""
-    return set(held) == set(now) and all(sources.same(held[name], one) for name, one in now.items())
+def same(held: Mapping[str, str], now: Mapping[str, str], model: str) -> bool:
+    """Whether sets of a model from one state of the code are those of another."""
+    return set(held) == set(now) and all(sources.same(held[name], one, model) for name, one in now.items())
 
 
 @lru_cache(maxsize=32)
