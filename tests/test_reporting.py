@@ -130,7 +130,7 @@ def test_the_same_fits_give_the_same_file(fit, page, tmp_path):
 @pytest.mark.slow
 def test_nothing_is_left_when_it_fails(fit, tmp_path, monkeypatch):
     path = tmp_path / "report.html"
-    path.write_text("the earlier report")
+    path.write_text("<!doctype html>the earlier report")
 
     def broken(*_, **__):
         raise RuntimeError("no picture")
@@ -138,7 +138,7 @@ def test_nothing_is_left_when_it_fails(fit, tmp_path, monkeypatch):
     monkeypatch.setattr(page_module.plots, "diagnostics", broken)
     with pytest.raises(RuntimeError, match="no picture"):
         pg.report([fit], path)
-    assert path.read_text() == "the earlier report"
+    assert path.read_text() == "<!doctype html>the earlier report"
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
 
 
