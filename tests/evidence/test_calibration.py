@@ -32,7 +32,7 @@ MARGINAL, MANY, NUTS = ([f"{regime}, {road}" for regime in truths.REGIMES] for r
 LACKING = {
     "als_bounded": MANY,
     "als_items": NUTS,
-    "als_antibody": [*MANY, "dense, nuts"],
+    "als_antibody": ["dense, many", "dense, nuts"],
     "sle_activity": ["dense, nuts"],
     "sle_crp": ["dense, many"],
     "sle_joints": ["dense, many", "dense, nuts"],
