@@ -10,6 +10,8 @@ import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
+from pymc.distributions.custom import CustomSymbolicDistRV
+from pymc.distributions.distribution import SymbolicRandomVariable
 from pymc.distributions.shape_utils import change_dist_size
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
@@ -60,34 +62,51 @@ def population_prior(fit: Fit, *, draws: int = DRAWS, random_seed: int) -> xr.Da
     dims = built.model.named_vars_to_dims
     wanted = [rv for rv in (*built.model.free_RVs, *built.model.deterministics)
               if "subject" not in (dims.get(rv.name) or ())]  # fmt: skip
-    at_once = _at_once(built.model, draws)
-    if at_once is not None:
-        columns = pm.compile([], [at_once[rv] for rv in wanted], random_seed=random_seed, mode="FAST_COMPILE")()
-    else:
+    columns = _drawn_at_once(built.model, wanted, draws, random_seed)
+    if columns is None:
         run = pm.compile([], wanted, random_seed=random_seed, mode="FAST_COMPILE")
         columns = [np.stack(column) for column in zip(*(run() for _ in range(draws)), strict=True)]
     return label({rv.name: column[None] for rv, column in zip(wanted, columns, strict=True)}, built)
 
 
+def _drawn_at_once(model: pm.Model, wanted: Sequence[Any], draws: int, random_seed: int) -> list[np.ndarray] | None:
+    """So many draws of some variables in one pass; None where PyTensor cannot do that, as of sizes that are drawn themselves."""
+    try:
+        wide = _at_once(model, draws)
+        if wide is None:
+            return None
+        made = pm.compile([], [wide[rv] for rv in wanted], random_seed=random_seed, mode="FAST_COMPILE")()
+    except Exception:  # whatever it is, draws one by one are right, or say what is wrong
+        return None
+    return list(made) if all(one.shape[:1] == (draws,) for one in made) else None
+
+
 def _at_once(model: pm.Model, draws: int) -> dict[Any, Any] | None:
-    """All unknowns of a program with a leading dim of so many draws; None where PyTensor cannot be told to.
+    """All unknowns of a program with a leading dim of so many draws; None where they would not be independent of each other.
 
     One pass in place of one a draw, which took longer than the fit of a pilot. What has no parent is drawn so often; what has,
     once for each draw of its parents.
     """
     made: dict[Any, Any] = {}
     for rv in (*model.free_RVs, *model.deterministics):  # those of patients too: something may be computed of them
-        own = {one: made[one] for one in ancestors([rv]) if one in made}
+        before = set(ancestors([rv], blockers=set(made)))
+        own = {one: made[one] for one in before if one in made}
+        unknown = rv in model.free_RVs
+        plain = unknown and isinstance(rv.owner.op, RandomVariable)
+        if own and unknown and not plain:  # a mixture, a truncation: its draws would not be independent
+            return None
+        if any(_is_random(one) for one in before - set(made) - {rv}) and (own or plain or not unknown):
+            return None  # a draw that has no name would be the same for all
+        if unknown and not plain and isinstance(rv.owner.op, CustomSymbolicDistRV):
+            return None  # a draw within may not grow with it
         if not own:
-            fixed = rv not in model.free_RVs
-            made[rv] = pt.broadcast_to(rv, (draws, *rv.shape)) if fixed else change_dist_size(rv, (draws,), expand=True)
+            made[rv] = (
+                change_dist_size(rv, (draws,), expand=True) if unknown else pt.broadcast_to(rv, (draws, *rv.shape))
+            )
             continue
-        if rv in model.free_RVs:
-            op = rv.owner.op
-            if not isinstance(op, RandomVariable):  # a mixture, a truncation: its draws would not be independent
-                return None
+        if unknown:
             # Every parameter gets the new dim: told of one alone, PyTensor takes the size from the first.
-            parameters: list[Any] = list(op.dist_params(rv.owner))
+            parameters: list[Any] = list(rv.owner.op.dist_params(rv.owner))
             wide = vectorize_graph(parameters, own)
             own = {
                 one: pt.broadcast_to(one, (draws, *one.shape)) if new.type.ndim == one.type.ndim else new
@@ -95,6 +114,10 @@ def _at_once(model: pm.Model, draws: int) -> dict[Any, Any] | None:
             }
         made[rv] = vectorize_graph(rv, own)
     return made
+
+
+def _is_random(one: Any) -> bool:
+    return one.owner is not None and isinstance(one.owner.op, RandomVariable | SymbolicRandomVariable)
 
 
 def learned(posterior: xr.Dataset, prior: xr.Dataset) -> pd.DataFrame:

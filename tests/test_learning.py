@@ -13,8 +13,10 @@ from scipy import stats
 
 import progression as pg
 from progression import contrasts, learning, plots
+from progression.encoding import encode
+from progression.engines.program import build
 from progression.fitted import ForeignPrior
-from progression.learning import PRIOR_COUNTS, _at_once, learned, population_prior, prior_warnings
+from progression.learning import PRIOR_COUNTS, _at_once, _drawn_at_once, learned, population_prior, prior_warnings
 
 
 def draws(mean, sd, n=20_000, seed=1):
@@ -96,6 +98,29 @@ def test_draws_taken_together_are_those_taken_one_by_one():
     with model:  # what PyTensor cannot be told to do at once is done one by one
         pm.Mixture("child", w=[0.5, 0.5], comp_dists=[pm.Normal.dist(spread, 0.1), pm.Normal.dist(3, 0.1)])
     assert _at_once(model, n) is None
+
+
+@pytest.mark.parametrize("program", [
+    lambda a: pm.Normal("b", pm.math.stack([a, a]), 1, shape=pm.math.stack([a, a]).shape),  # a size that depends on a draw
+    lambda a: pm.Deterministic("b", pm.math.stack([a, -a, a])[pm.math.stack([a, -a, a]) > 0].sum()),  # ragged
+    lambda a: pm.Deterministic("b", a + pm.Normal.dist()),  # draws without a name
+    lambda a: pm.Deterministic("b", 1.0 * pm.Normal.dist()),
+    lambda a: pm.Normal("b", pm.Normal.dist(0, 5), 1e-3),
+    lambda a: pm.CustomDist("b", 0.0, dist=lambda mu, size: pm.Normal.dist(pm.Normal.dist(mu, 5), 1e-3, size=size)),
+])  # fmt: skip
+def test_what_would_be_drawn_wrongly_at_once_is_drawn_one_by_one(program):
+    with pm.Model() as model:
+        b = program(pm.Normal("a"))
+    found = _drawn_at_once(model, [b], 50, 1)
+    assert found is None or len(np.unique(found[0].reshape(50, -1)[:, 0].round(1))) > 20
+
+
+@pytest.mark.parametrize("name", pg.models())
+def test_models_on_the_shelf_are_drawn_at_once(name, tiny_cohort):
+    model = pg.models()[name]
+    built = build(model, encode(model, tiny_cohort(model, 2)), model.priors)
+    wide = _at_once(built.model, 7)
+    assert wide is not None and set(wide) == {*built.model.free_RVs, *built.model.deterministics}
 
 
 def test_a_program_that_cannot_be_drawn_at_once_is_drawn_one_by_one(als, fake_fit, monkeypatch):
