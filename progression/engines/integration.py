@@ -47,7 +47,7 @@ def integrate(
     x : array, shape (chains * draws, size)
     weighted : importance.Weighted
     error : float
-        SD between draws of the error of the log density: see `_error`.
+        SD of the error of the log density, between draws and all over the proposal: see `_error`.
     """
     copies = 1 if program.split.grid is None else program.split.grid.points
     for _ in range(_FINER):
@@ -113,7 +113,8 @@ def _error(inner: Integrated, weighted: importance.Weighted, where: np.ndarray, 
     """How far four more quadrature points an effect change the log density: SD at draws, or distance of weights if that is larger.
 
     The distance is sqrt(sum((a - b)**2 / ((a + b) / 2))) of the weights a and b of points all over the proposal by either
-    quadrature: where both agree but for a little it is that SD too, and a place that the coarser one missed makes it large.
+    quadrature: where both agree but for a little it is that SD too, and a place that the coarser one missed makes it large. It
+    bounds what a mean over these points changes by, in SDs; of what both miss, at the same places, it says nothing.
     """
     some = where[:: max(1, len(where) // 12)]
     x, log_weight, held = weighted.x[0], weighted.log_weight[0], weighted.kept[0, :, 0]

@@ -4,7 +4,7 @@ The Hessian of the log density in the subject effects is block diagonal, so each
 subject do not meet, each effect's) integral stands alone: adaptive Gauss-Hermite quadrature around its mode. Mode and
 spread are found once, at a reference point, and follow the population parameters to first order; exact where the
 effects are conditionally normal, and its error is measured where not. Where it is too large they are found anew at
-every point, which takes four times as long.
+every point (`Integrated.close`).
 
 Source: Liu and Pierce (1994), Biometrika 81:624; Pinheiro and Bates (1995), JCGS 4:12 (adaptive Gauss-Hermite
 quadrature); the gradient by Fisher's identity, Louis (1982), JRSS B 44:226.
@@ -25,7 +25,7 @@ from progression.engines.by_unit import ByUnit, log_sum
 from progression.engines.points import batched
 
 MOST_EFFECTS = 3  # effects of one subject that depend on each other: the grid has a power of them
-_STEPS, _NEAR = 8, 0.3  # of Newton's method; SDs from the mode, after which one more step is taken without looking
+_STEPS, _NEAR = 8, 0.3  # of Newton's method at most; a step of so few SDs is the last that is looked at
 
 
 @dataclass(frozen=True, eq=False)
