@@ -215,6 +215,7 @@ def recoveries() -> Iterator[str]:
     yield "## Known truths"
     yield "Truths fixed at the size of published trials, not drawn from priors: intervals then need not cover exactly as promised, but nearly so."
     yield table(["model", "quantity", "trials", "mean error (its SE)", "50/90/95 % intervals cover", "made"], rows)
+    yield "Of `als_bounded`, `als_antibody` and `sle_activity` these records hold the hash of the model's page, not that of the engine: a change of the engine does not make them stale, and the date says which they are of. Those of the first two are from before integrals were placed anew (2026-12-01)."
     yield "Beside these: [operating characteristics](power.md) of 10,000 simulated trials a cell, [borrowing](historical.md) against drift, [engines](engines.md)."
 
 
