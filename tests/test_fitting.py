@@ -32,10 +32,10 @@ SETTINGS = [
 @pytest.mark.parametrize(("how", "column", "what"), SETTINGS)
 def test_impossible_settings_are_refused_at_once(how, column, what, als, fake_engine):
     pg.models()  # the first use of a name imports PyMC, which is not what is timed
-    start = time.perf_counter()
+    start = time.thread_time()  # of this thread: a machine may be busy with other things
     with pytest.raises(SettingError, match=what) as caught:
         pg.fit("als_slope", als, **how)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
     assert [fault.column for fault in caught.value.faults] == [column] and not fake_engine.calls
 
 
