@@ -14,8 +14,7 @@ from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines.importance import Weighted
-from progression.engines.integration import Untrusted, _error, approach, explore
+from progression.engines.integration import Untrusted, approach, explore
 from progression.engines.prepared import Program
 from progression.engines.quadrature import Integrated
 from progression.faults import SettingError
@@ -574,25 +573,3 @@ def test_a_tail_that_draws_do_not_reach_is_looked_for(number: int) -> None:
     for name, draws in found.items():
         assert float(draws.mean()) == pytest.approx(exact[name]["mean"], abs=0.1 * exact[name]["sd"]), name
         assert float(draws.std()) == pytest.approx(exact[name]["sd"], rel=0.12), name
-
-
-def test_a_quadrature_that_misses_a_place_is_seen_though_no_draw_lies_there() -> None:
-    """Weights of points all over the proposal are compared, not the log density at draws alone."""
-
-    class Two:
-        """A density of two places; the coarse quadrature loses the second."""
-
-        def log_density(self, x: np.ndarray, *, order: int) -> np.ndarray:
-            near, far = stats.norm.logpdf(x[:, 0]), stats.norm.logpdf(x[:, 0], 8)
-            return np.logaddexp(near, far) if order >= 9 else near
-
-    x = np.linspace(-4, 12, 512)[:, None]
-    for order, missed in ((5, True), (9, False)):
-        held = Two().log_density(x, order=order)
-        log_weight = held - special.logsumexp(held)
-        weighted = Weighted(x[None], log_weight[None], held[None, :, None], np.zeros(1), np.ones(1))
-        where = np.random.default_rng(1).choice(512, 400, p=np.exp(log_weight))
-        error = _error(Two(), weighted, where, order)  # type: ignore[arg-type]
-        assert (error > 0.5) if missed else (error < 1e-9)
-        drawn = Two().log_density(x[where], order=order + 4) - held[where]
-        assert np.std(drawn) < 0.02  # which is all that used to be looked at

@@ -206,26 +206,37 @@ def _integrated(program: Program, encoded: Encoded, values: Mapping[str, np.ndar
     accuracy, reasons = np.tile([np.inf, 0.0, np.inf], (len(rngs), 1)), []
     for s, rng in enumerate(rngs):
         own = data_set(encoded, {block: value[s] for block, value in values.items()})
-        for begin in (near, None) if near.found.all() else (None,):
-            try:
-                x, weighted, error = integrate(program, inner, own, draws=draws, points=_points(draws), good_k=GOOD_K, rngs=[rng, rng],
-                                               chains=1, order=4, near=begin)  # fmt: skip
-            except Untrusted as reason:  # its density may be of another shape than the one it was begun from
-                why = str(reason)
-                continue
-            program.split.with_data(program.arrays(own), own.n_subjects)  # without the copies of a grid
-            made.append(program.population(x))
-            accuracy[s] = float(weighted.pareto_k[0]), float(weighted.share[0]), error
-            reasons.append("")
-            break
-        else:
+        try:
+            x, weighted, error = _integral(program, inner, own, draws, rng, near)
+        except Untrusted as reason:
             made.append(None)
-            reasons.append(why)
+            reasons.append(str(reason))
+            continue
+        program.split.with_data(program.arrays(own), own.n_subjects)  # without the copies of a grid
+        made.append(program.population(x))
+        accuracy[s] = float(weighted.pareto_k[0]), float(weighted.share[0]), error
+        reasons.append("")
     program.split.with_data(program.arrays(encoded), encoded.n_subjects)
     shapes = program.population(np.zeros((draws, inner.x.size)))
     blank = {name: np.full(array.shape, np.nan) for name, array in shapes.items()}
     stacked = {name: np.stack([(blank if one is None else one)[name] for one in made]) for name in shapes}
     return Batch(stacked, accuracy[:, 0], accuracy[:, 1], accuracy[:, 2], tuple(reasons))
+
+
+def _integral(program: Program, inner: Integrated, own: Encoded, draws: int, rng: np.random.Generator,
+              near: importance.Mode) -> tuple[np.ndarray, importance.Weighted, float]:  # fmt: skip
+    """Draws of one data set, begun from the mode of another; from its own if that was no good: it may be of another shape."""
+
+    def begun(mode: importance.Mode | None) -> tuple[np.ndarray, importance.Weighted, float]:
+        return integrate(program, inner, own, draws=draws, points=_points(draws), good_k=GOOD_K, rngs=[rng, rng],
+                         chains=1, order=4, near=mode)  # fmt: skip
+
+    try:
+        return begun(near if near.found.all() else None)
+    except Untrusted as reason:
+        if not reason.approached:
+            raise
+    return begun(None)
 
 
 def _batch(found: Mapping[str, np.ndarray], weighted: importance.Weighted, draws: int) -> Batch:

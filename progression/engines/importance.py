@@ -28,7 +28,7 @@ Target = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 MAX_PARETO_K, MAX_QUADRATURE_ERROR, MIN_SHARE = 0.7, 0.05, 0.1
 
 # Far out a density may overflow or be no number: such points count as impossible, and nobody needs to be told.
-_QUIET = np.errstate(divide="ignore", over="ignore", invalid="ignore")
+QUIET = np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 GOOD_K, GOOD_SHARE, ROUNDS, WIDER, FURTHER = 0.1, 0.25, 9, 6.0, 1.3
 
@@ -63,6 +63,8 @@ class Weighted:
         What the target kept of each point.
     pareto_k, share : array, shape (sets,)
         Shape of the tail of the weights; effective sample size over number of points.
+    log_proposal : array, shape (sets, points)
+        Log density of the proposals the points are of, but for a constant.
     """
 
     x: np.ndarray
@@ -70,9 +72,10 @@ class Weighted:
     kept: np.ndarray
     pareto_k: np.ndarray
     share: np.ndarray
+    log_proposal: np.ndarray
 
 
-@_QUIET
+@QUIET
 def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = None, steps: int = 40) -> Mode:
     """Newton's method with differences, in coordinates that the last curvature makes round; all sets at once.
 
@@ -130,7 +133,7 @@ def find_modes(target: Target, start: np.ndarray, *, root: np.ndarray | None = N
     return Mode(at, root, found)
 
 
-@_QUIET
+@QUIET
 def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Generator], chains: int = 1,
            rounds: int = ROUNDS, good_k: float = GOOD_K) -> Weighted:  # fmt: skip
     """Weighted points around the modes, in further rounds where the weights of the first cannot be trusted.
@@ -165,7 +168,7 @@ def sample(target: Target, mode: Mode, *, points: int, seeds: list[np.random.Gen
         for i, s in enumerate(open_):
             before = made[s]
             if before is None or k[i] <= MAX_PARETO_K or k[i] < before.pareto_k:  # more points may be worse ones
-                made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i])
+                made[s] = Weighted(x[i], log_weight[i], kept[i], k[i], share[i], proposal[i])
         still = ~((k <= good_k) & (share >= GOOD_SHARE))
         if not still.any():
             break
@@ -200,7 +203,7 @@ def _together(made: list[Weighted]) -> Weighted:
     return Weighted(
         np.stack([filled(one.x) for one in made]), np.stack([filled(one.log_weight, -np.inf) for one in made]),
         np.stack([filled(one.kept) for one in made]), np.array([float(one.pareto_k) for one in made]),
-        np.array([float(one.share) for one in made]),
+        np.array([float(one.share) for one in made]), np.stack([filled(one.log_proposal) for one in made]),
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ back (`Untrusted`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import optimize, special
 
@@ -20,11 +22,19 @@ from progression.engines.quadrature import Integrated
 ORDERS = (5, 9, 15)
 _FINER = 3  # grids tried for a latent that is on one, each with twice the nodes of the one before
 _EXACT = 1e-6  # error of the log density that is no more than rounding
-_LOOKED_AT = 64  # points of a proposal at which a finer quadrature is compared
+_LOOKED_AT, _ONE_IN = 64, 16  # points of a proposal at which a finer quadrature is compared: so many or one in so many
 
 
 class Untrusted(RuntimeError):
-    """The engine cannot vouch for its answer on this data set; the message says why."""
+    """The engine cannot vouch for its answer on this data set; the message says why.
+
+    Attributes
+    ----------
+    approached : bool
+        It began from the mode of another data set: from its own it may do better.
+    """
+
+    approached = False
 
 
 def integrate(
@@ -47,7 +57,11 @@ def integrate(
     x : array, shape (chains * draws, size)
     weighted : importance.Weighted
     error : float
-        SD of the error of the log density, between draws and all over the proposal: see `_error`.
+        SD of the error of the log density, between draws and all over the proposal: see `_apart`.
+
+    Raises
+    ------
+    Untrusted
     """
     copies = 1 if program.split.grid is None else program.split.grid.points
     for _ in range(_FINER):
@@ -59,23 +73,25 @@ def integrate(
         if inner.quadratic and not error <= _EXACT:  # it was not, where it matters
             inner.quadratic = False
             where, weighted, error, used = _weigh(inner, mode, draws, points, rngs, chains, stages, good_k)
-        if program.split.grid is None:
+        if program.split.grid is None or any(importance.reasons(weighted)):
             break
         quadratic, close = inner.quadratic, inner.close
-        some = weighted.x[0, where[:: max(1, len(where) // 12)]]
-        coarse = inner.log_density(some, order=used)
         copies *= 2
         put(inner, program, encoded, copies)
         inner.quadratic &= quadratic
         inner.refer(mode.at[0])
-        inner.close = close
-        error = float(np.hypot(error, np.std(coarse - inner.log_density(some, order=used))))
+        inner.close, inner.order = close, used
+        error = float(np.hypot(error, _apart(weighted, where, lambda x: inner.log_density(x, order=inner.order))))
         if error <= importance.MAX_QUADRATURE_ERROR:
             break
-    if not error <= importance.MAX_QUADRATURE_ERROR:
-        raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
-    refuse(weighted)
-    check_units(inner, weighted.x[0, where[:4]])
+    try:
+        refuse(weighted)
+        if not error <= importance.MAX_QUADRATURE_ERROR:
+            raise Untrusted(f"the integral over subject effects is off by {error:.2g} in the log density between draws")
+        check_units(inner, weighted.x[0, where[:4]])
+    except Untrusted as untrusted:
+        untrusted.approached = near is not None and mode.root is near.root
+        raise
     return weighted.x[0, where], weighted, error
 
 
@@ -103,29 +119,49 @@ def _weigh(
 
         weighted = importance.sample(target, mode, points=points, seeds=rngs[:1], chains=chains, good_k=good_k)
         where = resample(weighted, draws, chains, rngs)
-        error = _error(inner, weighted, where, order)
-        if error <= importance.MAX_QUADRATURE_ERROR:
+        error, inner.order = _error(inner, weighted, where, order), order
+        hopeless = inner.close and any(
+            importance.reasons(weighted)
+        )  # points are few where they count: no finer sum mends it
+        if error <= importance.MAX_QUADRATURE_ERROR or hopeless:
             break
     return where, weighted, error, order
 
 
 def _error(inner: Integrated, weighted: importance.Weighted, where: np.ndarray, order: int) -> float:
-    """How far four more quadrature points an effect change the log density: SD at draws, or distance of weights if that is larger.
+    """How far the log density is from that with four more points an effect, each integral placed anew: see `_apart`."""
+    close, inner.close = inner.close, True
+    try:
+        return _apart(weighted, where, lambda x: inner.log_density(x, order=order + 4))
+    finally:
+        inner.close = close
+
+
+@importance.QUIET
+def _apart(weighted: importance.Weighted, where: np.ndarray, finer: Callable[[np.ndarray], np.ndarray]) -> float:
+    """How far a finer log density is from the one that the points were weighted by: SD at draws, or distance of weights if that is larger.
 
     The distance is sqrt(sum((a - b)**2 / ((a + b) / 2))) of the weights a and b of points all over the proposal by either
-    quadrature: where both agree but for a little it is that SD too, and a place that the coarser one missed makes it large. It
-    bounds what a mean over these points changes by, in SDs; of what both miss, at the same places, it says nothing.
+    density: where both agree but for a little it is that SD too, and a place that the coarser one missed makes it large. It
+    bounds what a mean over these points changes by, in SDs; of what both miss it says nothing.
     """
     some = where[:: max(1, len(where) // 12)]
-    x, log_weight, held = weighted.x[0], weighted.log_weight[0], weighted.kept[0, :, 0]
-    spread = np.flatnonzero(np.isfinite(log_weight))
-    spread = spread[np.linspace(0, len(spread) - 1, _LOOKED_AT).astype(int)]
-    gap = inner.log_density(x[np.concatenate([some, spread])], order=order + 4) - held[np.concatenate([some, spread])]
+    x, log_weight, held, proposal = (
+        one[0] for one in (weighted.x, weighted.log_weight, weighted.kept[..., 0], weighted.log_proposal)
+    )
+    spread = np.linspace(0, len(x) - 1, max(_LOOKED_AT, len(x) // _ONE_IN)).astype(int)
+    value = finer(x[np.concatenate([some, spread])])
+    drawn, value = value[: len(some)] - held[some], value[len(some) :]
+    known = np.isfinite(log_weight)
+    scale = np.median((log_weight - held + proposal)[known])  # weights are smoothed and normalised
     coarse = log_weight[spread]
-    fine = coarse + np.where(np.isnan(gap[len(some) :]), -np.inf, gap[len(some) :])
+    fine = np.where(known[spread], coarse + (value - held[spread]), value - proposal[spread] + scale)
+    fine = np.where(np.isnan(fine), -np.inf, fine)
+    if not (np.isfinite(drawn).all() and np.isfinite(coarse).any() and np.isfinite(fine).any()):
+        return np.inf
     a, b = special.softmax(coarse), special.softmax(fine)
     distance = np.sqrt(np.sum(np.divide(2 * (a - b) ** 2, a + b, out=np.zeros_like(a), where=a + b > 0)))
-    return float(np.fmax(np.std(gap[: len(some)]), distance)) if np.isfinite(gap[: len(some)]).all() else np.inf
+    return float(np.maximum(np.std(drawn), distance))
 
 
 def put(inner: Integrated, program: Program, encoded: Encoded, copies: int | None = None) -> None:

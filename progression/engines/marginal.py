@@ -19,13 +19,15 @@ from progression.engines.cells import Cells
 from progression.engines.closed import ClosedForm
 from progression.engines.elimination import draw_linear
 from progression.engines.identity import closed_form_holds
-from progression.engines.integration import Untrusted, check_units, integrate, put, refuse, resample
+from progression.engines.integration import ORDERS, Untrusted, check_units, integrate, put, refuse, resample
 from progression.engines.nuts import label
 from progression.engines.prepared import Program, prepare
 from progression.engines.program import build
 from progression.engines.proposal import normal_points
 from progression.engines.quadrature import Integrated
 from progression.modeling import Model, SupportsPyMC
+
+_OFF = 0.01  # error of a patient's log likelihood above which the quadrature is made finer
 
 
 def sample(
@@ -93,7 +95,7 @@ def _closed(program: Program, inner: ClosedForm, encoded: Encoded, draws: int, c
 
 
 def subject_log_likelihood(
-    model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], samples: xr.Dataset, *, order: int = 5
+    model: Model, encoded: Encoded, priors: Mapping[str, SupportsPyMC], samples: xr.Dataset
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each subject's log likelihood given the population parameters, its own effects integrated out.
 
@@ -101,14 +103,13 @@ def subject_log_likelihood(
     ----------
     samples : xarray.Dataset
         Draws of the population parameters, one dim `sample`.
-    order : int
-        Quadrature points an effect.
 
     Returns
     -------
     log_likelihood : array, shape (samples, subjects)
     error : array, shape (subjects,)
-        Root mean square difference to a finer quadrature on some of the draws.
+        Root mean square difference to a finer quadrature on some of the draws; where that is large the quadrature itself
+        is made finer, as far as it goes.
 
     Raises
     ------
@@ -125,14 +126,21 @@ def subject_log_likelihood(
     x = program.split.unconstrained(drawn)
     inner.refer(x.mean(axis=0))
     some = x[:: max(1, len(x) // 16)]
+    for stage in ((ORDERS[0], False), *((finer, True) for finer in ORDERS)):
+        inner.order, inner.close = stage
+        likelihood = inner.by_subject(some, order=inner.order)
+        inner.close = True
+        square = (likelihood - inner.by_subject(some, order=inner.order + 4)) ** 2
+        inner.close = stage[1]
+        if np.mean(square, axis=0).max(initial=0) <= _OFF**2:
+            break
     check_units(inner, some[:4])
-    square = (inner.by_subject(some, order=order) - inner.by_subject(some, order=order + 4)) ** 2
     if program.split.grid is not None:
-        coarse = inner.by_subject(some, order=order)
         put(inner, program, encoded, 2 * program.split.grid.points)
         inner.refer(x.mean(axis=0))
-        square = square + (coarse - inner.by_subject(some, order=order)) ** 2
-    return inner.by_subject(x, order=order), np.sqrt(np.mean(square, axis=0))
+        inner.order, inner.close = stage
+        square = square + (likelihood - inner.by_subject(some, order=inner.order)) ** 2
+    return inner.by_subject(x, order=inner.order), np.sqrt(np.mean(square, axis=0))
 
 
 def alike(inner: ClosedForm, a: Cells, b: Cells) -> bool:

@@ -179,7 +179,7 @@ def log_evidence(
         _, weighted, _ = integrate(program, whole, encoded, draws=256, points=256, rngs=[rng, rng], chains=1)
 
         def density(x: np.ndarray) -> np.ndarray:
-            return whole.log_density(x, order=5)
+            return whole.log_density(x, order=whole.order)
 
     share = np.exp(weighted.log_weight[0])
     centre = share @ weighted.x[0]

@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 
+from progression.engines import roots
 from progression.engines.by_unit import ByUnit, log_sum
 from progression.engines.points import batched
 
 MOST_EFFECTS = 3  # effects of one subject that depend on each other: the grid has a power of them
-_STEPS, _NEAR = 8, 0.3  # of Newton's method at most; a step of so few SDs is the last that is looked at
+# Newton's method at every point: steps at most and their length in SDs, how often one that goes down is shortened, and a
+# step of so few SDs, or that gains so little in the log density, that it is the last.
+_STEPS, _FAR, _SHORTENED, _NEAR, _GAIN = 40, 30.0, 10, 0.3, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,26 +59,27 @@ class Integrated(ByUnit):
     ----------
     close : bool
         Whether each integral is placed anew at every point of the parameters, not by the reference alone.
+    order : int
+        Points an effect that these data were found to need.
     """
 
     reference: Reference | None = None
-    close = False
+    close, order = False, 5
 
     def prepare(
         self, arrays: Mapping[str, np.ndarray], n_subjects: int, subject: Mapping[str, np.ndarray], *, copies: int = 1
     ) -> None:
         """Put a data set into the program: see `ByUnit.prepare`."""
         super().prepare(arrays, n_subjects, subject, copies=copies)
-        self.reference, self.close = None, False
+        self.reference, self.close, self.order = None, False, 5
 
     def refer(self, x: np.ndarray, *, derivatives: bool = True) -> None:
         """Find each unit's mode and spread at a point, and how both move with the parameters."""
         mode = np.zeros((1, self.n, self.n_effects)) if self.reference is None else self._centre(x[None])
         at, value = x[None], None
         for _ in range(60):
-            gradient, hessian = self.curvature(at, mode)
-            precision = self._positive(-hessian)
-            move = np.linalg.solve(precision, gradient[..., None])[..., 0]
+            gradient, root = self._curved(at, mode)
+            move = roots.newton(roots.plain(root), gradient)
             value = self.units(at, mode) if value is None else value
             step = np.ones(value.shape)
             for _ in range(12):  # halve where it would go down
@@ -88,7 +92,7 @@ class Integrated(ByUnit):
             mode, value = np.where(self.by_effect(worse), mode, tried), np.where(worse, value, reached)
             if np.abs(move).max(initial=0) < 1e-5:
                 break
-        root = self._root(self._positive(-self.curvature(at, mode)[1]))[0]
+        root = self._curved(at, mode)[1][0]
         size = len(x)
         by_mode, by_root = np.zeros((size, *mode[0].shape)), np.zeros((size, *root.shape))
         if derivatives and size:
@@ -98,27 +102,20 @@ class Integrated(ByUnit):
                 points = around[piece : piece + self.step]
                 wide = np.repeat(mode, len(points), axis=0)
                 gradient, _ = self.curvature(points, wide)
-                shift = (root_square(root) @ gradient[..., None])[..., 0]
+                shift = roots.newton(roots.plain(root), gradient)
                 by_mode[piece : piece + self.step] = shift / h
-                moved = self._root(self._positive(-self.curvature(points, wide + shift)[1]))
+                _, moved = self._curved(points, wide + shift)
                 by_root[piece : piece + self.step] = (moved - root) / h
         self.reference = Reference(x.copy(), mode[0], by_mode, root, by_root)
 
-    def _positive(self, precision: np.ndarray) -> np.ndarray:
-        if self.n_effects == len(self.groups):  # each effect alone
-            diagonal = np.maximum(np.abs(np.diagonal(precision, axis1=-2, axis2=-1)), 1e-6)
-            return diagonal[..., None] * np.eye(self.n_effects)
-        value, vector = np.linalg.eigh(np.nan_to_num(precision))
-        return (vector * np.maximum(np.abs(value), 1e-6)[..., None, :]) @ vector.swapaxes(-1, -2)
+    @property
+    def _alone(self) -> bool:
+        return self.n_effects == len(self.groups)
 
-    def _root(self, precision: np.ndarray) -> np.ndarray:
-        """Lower triangular root of the inverse, its diagonal as logarithms, so that it may be moved linearly."""
-        if self.n_effects == len(self.groups):
-            return -0.5 * np.log(np.diagonal(precision, axis1=-2, axis2=-1))[..., None] * np.eye(self.n_effects)
-        root = np.linalg.cholesky(np.linalg.inv(precision))
-        index = np.arange(self.n_effects)
-        root[..., index, index] = np.log(root[..., index, index])
-        return root
+    def _curved(self, x: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient at places of the effects, and the root of the inverse curvature there, its diagonal as logarithms."""
+        gradient, hessian = self.curvature(x, at)
+        return gradient, roots.root_of_inverse(roots.positive(-hessian, alone=self._alone), alone=self._alone)
 
     def _centre(self, x: np.ndarray) -> np.ndarray:
         assert self.reference is not None
@@ -130,40 +127,61 @@ class Integrated(ByUnit):
         assert self.reference is not None
         off = x - self.reference.x
         root = self.reference.root + np.clip(np.tensordot(off, self.reference.root_by_x, axes=1), -2, 2)
-        log_diagonal = np.diagonal(root, axis1=-2, axis2=-1).copy()
-        index = np.arange(self.n_effects)
-        root[..., index, index] = np.exp(log_diagonal)
-        return root, log_diagonal
+        return roots.plain(root), np.diagonal(root, axis1=-2, axis2=-1)
 
     def _place(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where each integral lies: its centre, root and log diagonal; exactly where the log density is quadratic."""
         if not self.quadratic and not self.close:
             return (self._centre(x), *self._scale(x))
         centre = np.zeros((len(x), self.n, self.n_effects)) if self.quadratic else self._climbed(x)
-        gradient, hessian = self.curvature(x, centre)
-        root = self._root(self._positive(-hessian))
-        square = root_square(root)
-        log_diagonal = np.diagonal(root, axis1=-2, axis2=-1).copy()
-        index = np.arange(self.n_effects)
-        root[..., index, index] = np.exp(log_diagonal)
-        return centre + (square @ gradient[..., None])[..., 0], root, log_diagonal
+        gradient, logged = self._curved(x, centre)
+        root = roots.plain(logged)
+        move = roots.newton(root, gradient)
+        if not self.quadratic:  # what has not arrived is left where it got to
+            move = move * self.by_effect(np.minimum(1, _NEAR / np.maximum(self._length(move, gradient), 1e-9)))
+        return centre + move, root, np.diagonal(logged, axis1=-2, axis2=-1)
+
+    def _length(self, move: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Length in SDs of a step of Newton's method, unit by unit."""
+        gain = np.nan_to_num(move * gradient)
+        return np.sqrt(np.stack([gain[..., group].sum(axis=-1) for group in self.groups], axis=-1).clip(0))
 
     def _climbed(self, x: np.ndarray) -> np.ndarray:
-        """Close to the mode of each integral at each point: Newton's method from where the reference has it, no step further than three SDs."""
-        centre = self._centre(x)
-        value = self.units(x, centre)
+        """Close to the mode of each integral at each point, by Newton's method.
+
+        It begins where the reference has the mode, moved along or not, whichever is higher.
+        """
+        assert self.reference is not None
+        made = self._centre(x)
+        stays = np.broadcast_to(self.reference.mode, made.shape)
+        value, other = self._height(x, made), self._height(x, stays)
+        made, value = np.where(self.by_effect(other > value), stays, made), np.maximum(value, other)
+        open_ = np.arange(len(x))
         for _ in range(_STEPS):
-            gradient, hessian = self.curvature(x, centre)
-            move = np.linalg.solve(self._positive(-hessian), gradient[..., None])[..., 0]
-            gain = np.nan_to_num(move * gradient)
-            length = np.sqrt(np.stack([gain[..., group].sum(axis=-1) for group in self.groups], axis=-1).clip(0))
-            tried = centre + move * self.by_effect(np.minimum(1, 3 / np.maximum(length, 1e-9)))
-            reached = self.units(x, tried)
-            better = reached > value
-            centre, value = np.where(self.by_effect(better), tried, centre), np.where(better, reached, value)
-            if not (better & (length > _NEAR)).any():
+            at, centre, height = x[open_], made[open_], value[open_]
+            gradient, root = self._curved(at, centre)
+            move = roots.newton(roots.plain(root), gradient)
+            length = self._length(move, gradient)
+            share = np.minimum(1, _FAR / np.maximum(length, 1e-9))
+            for _ in range(_SHORTENED):
+                tried = centre + move * self.by_effect(share)
+                reached = self._height(at, tried)
+                down = ~(reached > height) & (length > _NEAR)
+                if not down.any():
+                    break
+                share = np.where(down, 0.4 * share, share)
+            up = reached > height
+            made[open_] = np.where(self.by_effect(up), tried, centre)
+            value[open_] = np.where(up, reached, height)
+            open_ = open_[((reached - height > _GAIN) & (length > _NEAR)).any(axis=(1, 2))]
+            if not len(open_):
                 break
-        return centre
+        return made
+
+    def _height(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """As `units`, what is no number the lowest."""
+        value = self.units(x, u)
+        return np.where(np.isnan(value), -np.inf, value)
 
     def _sweep(self, x: np.ndarray, order: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Log terms of the quadrature sum (nodes, points, subjects, groups), and the effects at each node."""
@@ -176,7 +194,7 @@ class Integrated(ByUnit):
             for group in self.groups:
                 moved[group] = z[at : at + len(group)]
                 at += len(group)
-            u = centre + (root @ moved if self.n_effects > len(self.groups) else np.exp(log_diagonal) * moved)
+            u = centre + (root @ moved if not self._alone else np.exp(log_diagonal) * moved)
             terms.append(self.units(x, u) + w)
             places.append(u)
         volume = np.stack([log_diagonal[..., group].sum(axis=-1) for group in self.groups], axis=-1)
@@ -265,14 +283,6 @@ class Integrated(ByUnit):
                     best, top = np.where(self.by_effect(win), u, best), np.where(win, key, top)
             made[i : i + self.step] = best
         return made
-
-
-def root_square(root: np.ndarray) -> np.ndarray:
-    """The matrix whose root (diagonal as logarithms) is given."""
-    plain = root.copy()
-    index = np.arange(root.shape[-1])
-    plain[..., index, index] = np.exp(plain[..., index, index])
-    return plain @ plain.swapaxes(-1, -2)
 
 
 @lru_cache(maxsize=32)

@@ -1,0 +1,73 @@
+"""Curvatures of many units at once and the square roots of their inverses: small matrices, by the hundred thousand.
+
+Two by two, which is what most have, they are written out: a library takes most of its time to begin with each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_LEAST, _CONDITION = 1e-6, 1e-10  # smallest curvature, and over the largest of its unit: below it a root is rounding
+
+
+def positive(precision: np.ndarray, *, alone: bool) -> np.ndarray:
+    """The nearest that have a root, eigenvalues without their signs: away from a mode a curvature may be of either.
+
+    Parameters
+    ----------
+    precision : array, shape (..., effects, effects)
+        Symmetric; what is no number counts as none.
+    alone : bool
+        Whether no effect meets another, so that all are diagonal.
+
+    Returns
+    -------
+    array, shape (..., effects, effects)
+        Positive definite.
+    """
+    size = precision.shape[-1]
+    if alone:
+        diagonal = np.maximum(np.abs(np.diagonal(precision, axis1=-2, axis2=-1)), _LEAST)
+        return diagonal[..., None] * np.eye(size)
+    made = np.clip(np.nan_to_num(precision), -1e100, 1e100)
+    mend = np.ones(made.shape[:-2], bool)
+    if size == 2:  # most need no mending, which is soon seen
+        a, b, c = made[..., 0, 0], made[..., 1, 0], made[..., 1, 1]
+        trace = a + c
+        mend = ~((trace > 0) & (a * c - b * b > np.maximum(_LEAST * trace, _CONDITION * trace**2)))
+    value, vector = np.linalg.eigh(made[mend])
+    value = np.maximum(np.abs(value), _LEAST)
+    value = np.maximum(value, _CONDITION * value.max(axis=-1, keepdims=True, initial=0))
+    made[mend] = (vector * value[..., None, :]) @ vector.swapaxes(-1, -2)
+    return made
+
+
+def root_of_inverse(precision: np.ndarray, *, alone: bool) -> np.ndarray:
+    """Lower triangular root of the inverse, its diagonal as logarithms, so that it may be moved linearly."""
+    size = precision.shape[-1]
+    if alone:
+        return -0.5 * np.log(np.diagonal(precision, axis1=-2, axis2=-1))[..., None] * np.eye(size)
+    if size == 2:
+        a, b, c = precision[..., 0, 0], precision[..., 1, 0], precision[..., 1, 1]
+        log_c, log_det = np.log(c), np.log(a * c - b * b)
+        root = np.zeros(precision.shape)
+        root[..., 0, 0], root[..., 1, 1] = 0.5 * (log_c - log_det), -0.5 * log_c
+        root[..., 1, 0] = -b / c * np.exp(root[..., 0, 0])
+        return root
+    root = np.linalg.cholesky(np.linalg.inv(precision))
+    index = np.arange(size)
+    root[..., index, index] = np.log(root[..., index, index])
+    return root
+
+
+def plain(root: np.ndarray) -> np.ndarray:
+    """A root whose diagonal is of logarithms as the matrix it is."""
+    made = root.copy()
+    index = np.arange(root.shape[-1])
+    made[..., index, index] = np.exp(made[..., index, index])
+    return made
+
+
+def newton(root: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """The step of Newton's method, (..., effects): the square of a plain root times a gradient."""
+    return np.einsum("...ij,...j->...i", root, np.einsum("...ji,...j->...i", root, gradient))
