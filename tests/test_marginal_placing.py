@@ -10,9 +10,9 @@ from scipy import special, stats
 
 import progression as pg
 from progression.encoding import encode
-from progression.engines import roots
-from progression.engines.importance import Weighted
-from progression.engines.integration import _error
+from progression.engines import batches, importance, integration, roots
+from progression.engines.importance import Mode, Weighted
+from progression.engines.integration import Untrusted, _error
 from progression.engines.prepared import Program
 from progression.engines.quadrature import Integrated
 
@@ -171,3 +171,44 @@ def test_the_root_of_any_curvature_can_be_taken(kind: str, size: int) -> None:
     root = roots.plain(roots.root_of_inverse(mended, alone=False))
     assert np.isfinite(root).all()
     np.testing.assert_allclose(root @ root.swapaxes(-1, -2) @ mended, np.eye(size)[None], atol=1e-4)
+
+
+@pytest.mark.parametrize(("approached", "starts"), [(True, ["near", "own"]), (False, ["near"])])
+def test_a_second_start_is_made_only_where_it_is_another(monkeypatch: pytest.MonkeyPatch, approached: bool, starts: list[str]) -> None:  # fmt: skip
+    """A search of its own that ended in nothing ends in it again, after as long."""
+    begun = []
+
+    def integrate(*_: object, near: Mode | None, **how: object) -> None:
+        begun.append("own" if near is None else "near")
+        untrusted = Untrusted("of no use")
+        untrusted.approached = approached and near is not None
+        raise untrusted
+
+    monkeypatch.setattr(batches, "integrate", integrate)
+    near = Mode(np.zeros((1, 2)), np.eye(2)[None], np.array([True]))
+    with pytest.raises(Untrusted):
+        batches._integral(None, None, None, 100, np.random.default_rng(1), near)  # type: ignore[arg-type]
+    assert begun == starts
+
+
+@pytest.mark.parametrize(("k", "tried"), [(0.2, [(4, False), (5, True), (9, True), (15, True)]), (3.0, [(4, False), (5, True)])])  # fmt: skip
+def test_no_finer_sum_is_tried_of_points_that_cannot_be_trusted(monkeypatch: pytest.MonkeyPatch, k: float, tried: list[tuple[int, bool]]) -> None:  # fmt: skip
+    """They are too few where the density is; once integrals are placed, a finer sum changes nothing of that."""
+    standing, seen = Standing(lambda x, order, close: near(x)), []
+
+    def sample(*_: object, **how: object) -> Weighted:
+        return Weighted(
+            X[None], np.full((1, 512), -np.log(512)), near(X)[None], np.array([k]), np.ones(1), np.zeros((1, 512))
+        )
+
+    def off(inner: Standing, weighted: Weighted, where: np.ndarray, order: int) -> float:
+        seen.append((order, inner.close))
+        return 1.0
+
+    monkeypatch.setattr(importance, "sample", sample)
+    monkeypatch.setattr(integration, "_error", off)
+    mode = Mode(np.zeros((1, 1)), np.eye(1)[None], np.array([True]))
+    rngs = [np.random.default_rng(1)] * 2
+    stages = ((4, False), (5, True), (9, True), (15, True))
+    found = integration._weigh(standing, mode, 100, 512, rngs, 1, stages, 0.45)  # type: ignore[arg-type]
+    assert seen == tried and found[2] == 1.0
