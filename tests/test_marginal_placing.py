@@ -80,6 +80,11 @@ def test_a_finer_density_that_is_nowhere_a_number_is_no_small_error() -> None:
     assert found == np.inf
 
 
+def test_a_value_beyond_all_numbers_hides_nothing() -> None:
+    found, _ = error(lambda x, order, close: np.where(x > 11.9, np.inf, both(x)) if order >= 9 else near(x))
+    assert found > 0.5
+
+
 def test_what_is_off_by_a_constant_is_not_off() -> None:
     assert error(lambda x, order, close: near(x) + 3.0 * (order >= 9))[0] < 1e-9
 
@@ -161,14 +166,14 @@ WORST = {"far apart": np.diag([1e12, 1e-12]), "huge": np.diag([-1e200, 1.0]), "e
          "a ridge": np.ones((2, 2)), "steep ridge": 1e9 * np.array([[1, 1 - 1e-16], [1 - 1e-16, 1]]), "flat": np.zeros((2, 2))}  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize(("size", "alone"), [(2, False), (3, False), (2, True)])
 @pytest.mark.parametrize("kind", WORST)
-def test_the_root_of_any_curvature_can_be_taken(kind: str, size: int) -> None:
+def test_the_root_of_any_curvature_can_be_taken(kind: str, size: int, alone: bool) -> None:
     """Far out curvatures are of any kind: no such point may end a fit."""
     worst = np.eye(size)[None].copy()
     worst[:, :2, :2] = WORST[kind]
-    mended = roots.positive(worst, alone=False)
-    root = roots.plain(roots.root_of_inverse(mended, alone=False))
+    mended = roots.positive(worst, alone=alone)
+    root = roots.plain(roots.root_of_inverse(mended, alone=alone))
     assert np.isfinite(root).all()
     np.testing.assert_allclose(root @ root.swapaxes(-1, -2) @ mended, np.eye(size)[None], atol=1e-4)
 

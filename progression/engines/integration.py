@@ -156,7 +156,7 @@ def _apart(weighted: importance.Weighted, where: np.ndarray, finer: Callable[[np
     scale = np.median((log_weight - held + proposal)[known])  # weights are smoothed and normalised
     coarse = log_weight[spread]
     fine = np.where(known[spread], coarse + (value - held[spread]), value - proposal[spread] + scale)
-    fine = np.where(np.isnan(fine), -np.inf, fine)
+    fine = np.where(fine < np.inf, fine, -np.inf)  # what overflows or is no number is impossible, as in sampling
     if not (np.isfinite(drawn).all() and np.isfinite(coarse).any() and np.isfinite(fine).any()):
         return np.inf
     a, b = special.softmax(coarse), special.softmax(fine)

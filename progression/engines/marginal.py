@@ -126,8 +126,10 @@ def subject_log_likelihood(
     x = program.split.unconstrained(drawn)
     inner.refer(x.mean(axis=0))
     some = x[:: max(1, len(x) // 16)]
+    quadratic = inner.quadratic
     for stage in ((ORDERS[0], False), *((finer, True) for finer in ORDERS)):
         inner.order, inner.close = stage
+        inner.quadratic = quadratic and not inner.close  # placed by the first curvature, until that is seen not to do
         likelihood = inner.by_subject(some, order=inner.order)
         inner.close = True
         square = (likelihood - inner.by_subject(some, order=inner.order + 4)) ** 2
@@ -139,6 +141,7 @@ def subject_log_likelihood(
         put(inner, program, encoded, 2 * program.split.grid.points)
         inner.refer(x.mean(axis=0))
         inner.order, inner.close = stage
+        inner.quadratic &= not inner.close
         square = square + (likelihood - inner.by_subject(some, order=inner.order)) ** 2
     return inner.by_subject(x, order=inner.order), np.sqrt(np.mean(square, axis=0))
 

@@ -241,14 +241,14 @@ class Integrated(ByUnit):
             gradients.append(slope)
         return np.concatenate(values), np.concatenate(gradients)
 
-    def draw_effects(self, x: np.ndarray, rng: np.random.Generator, *, order: int = 5) -> np.ndarray:
+    def draw_effects(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One draw of all effects for each point, (points, subjects, effects); last the quantile of a latent on a grid."""
         if self.grid is None:
             return self.draw_units(x, rng)
         made = np.empty((len(x), self.n // self.copies, self.n_effects + 1))
         for i in range(0, len(x), self.step):
             piece = x[i : i + self.step]
-            by_copy = self.with_copies(log_sum(self._sweep(piece, order)[0]).sum(axis=2))
+            by_copy = self.with_copies(log_sum(self._sweep(piece, self.order)[0]).sum(axis=2))
             which = (by_copy + rng.gumbel(size=by_copy.shape)).argmax(axis=2)  # the greatest is a draw by weight
             drawn = self.draw_units(piece, rng).reshape(*by_copy.shape, self.n_effects)
             made[i : i + self.step, :, :-1] = np.take_along_axis(drawn, which[:, :, None, None], axis=2)[:, :, 0]

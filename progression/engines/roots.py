@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_LEAST, _CONDITION = 1e-6, 1e-10  # smallest curvature, and over the largest of its unit: below it a root is rounding
+# Smallest and largest curvature, and the smallest over the largest of a subject: below it a root is rounding.
+_LEAST, _MOST, _CONDITION = 1e-6, 1e100, 1e-10
 
 
 def positive(precision: np.ndarray, *, alone: bool) -> np.ndarray:
@@ -27,9 +28,10 @@ def positive(precision: np.ndarray, *, alone: bool) -> np.ndarray:
     """
     size = precision.shape[-1]
     if alone:
-        diagonal = np.maximum(np.abs(np.diagonal(precision, axis1=-2, axis2=-1)), _LEAST)
+        diagonal = np.nan_to_num(np.diagonal(precision, axis1=-2, axis2=-1))
+        diagonal = np.clip(np.abs(diagonal), _LEAST, _MOST)
         return diagonal[..., None] * np.eye(size)
-    made = np.clip(np.nan_to_num(precision), -1e100, 1e100)
+    made = np.clip(np.nan_to_num(precision), -_MOST, _MOST)
     mend = np.ones(made.shape[:-2], bool)
     if size == 2:  # most need no mending, which is soon seen
         a, b, c = made[..., 0, 0], made[..., 1, 0], made[..., 1, 1]
