@@ -172,13 +172,11 @@ def test_what_stands_for_a_record_is_of_one() -> None:
         *root.glob("tests/evidence/*.json"),
         root / "benchmarks" / "operating.json",
     ]
-    for new, old in sources.AS_RECORDED.items():
-        only = sources.ONLY_OF.get(new, ("",))
-        assert any(
-            old in path.read_text(encoding="utf-8") for path in records if any(model in path.name for model in only)
-        )
-        for model in only:
+    for new, old, models in sources.AS_RECORDED:
+        for model in models or ("",):
+            assert any(old in path.read_text(encoding="utf-8") for path in records if model in path.name), (model, old)
             assert sources.same(old, new, model) and not sources.same(new, old, model)
-        assert sources.same(old, new, "sle_crp") == (new not in sources.ONLY_OF)
-    assert set(sources.ONLY_OF) <= set(sources.AS_RECORDED)
+        for model in set(SETS) - set(models):
+            others = any((new, old) == entry[:2] and model in entry[2] for entry in sources.AS_RECORDED)
+            assert sources.same(old, new, model) == (not models or others)
     assert sources.same("one", "one") and not sources.same("one", "another")
