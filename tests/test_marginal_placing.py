@@ -151,8 +151,15 @@ def test_curvatures_are_mended_only_where_they_must_be(size: int) -> None:
     turned = np.linalg.qr(square)[0]
     value = rng.uniform(1, 9, (200, size)) * np.array([1, -1, 1])[:size]
     indefinite = (turned * value[:, None, :]) @ turned.swapaxes(-1, -2)
-    expected = (turned * np.abs(value)[:, None, :]) @ turned.swapaxes(-1, -2)
-    np.testing.assert_allclose(roots.positive(indefinite, alone=False), expected, atol=1e-12)
+    mended = roots.positive(indefinite, alone=False)
+    assert np.linalg.eigvalsh(mended).min() > 0.1 and np.abs(mended).max() < 100
+    own = 10.0 ** rng.uniform(
+        -2, 9, (200, size)
+    )  # effects in scales of their own: an SD of one may be a millionth of the other's
+    scaled = good * own[:, :, None] * own[:, None, :]
+    np.testing.assert_allclose(roots.positive(scaled, alone=False) / scaled, np.ones(good.shape), rtol=1e-4)
+    drawn = roots.plain(roots.root_of_inverse(scaled, alone=False)) * own[:, :, None]
+    np.testing.assert_allclose(drawn @ drawn.swapaxes(-1, -2) @ good, np.tile(np.eye(size), (200, 1, 1)), atol=1e-5)
     np.testing.assert_allclose(roots.positive(-np.eye(size)[None], alone=False)[0], np.eye(size))
     root = roots.root_of_inverse(good, alone=False)
     np.testing.assert_allclose(roots.plain(root), np.linalg.cholesky(np.linalg.inv(good)), rtol=1e-8)

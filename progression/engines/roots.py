@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-# Smallest and largest curvature, and the smallest over the largest of a subject: below it a root is rounding.
+# Smallest and largest curvature, and the smallest over the largest where each effect is measured in its own scale: below
+# it a root is rounding.
 _LEAST, _MOST, _CONDITION = 1e-6, 1e100, 1e-10
 
 
 def positive(precision: np.ndarray, *, alone: bool) -> np.ndarray:
-    """The nearest that have a root, eigenvalues without their signs: away from a mode a curvature may be of either.
+    """Some that have a root, eigenvalues without their signs: away from a mode a curvature may be of either.
 
     Parameters
     ----------
@@ -32,15 +33,16 @@ def positive(precision: np.ndarray, *, alone: bool) -> np.ndarray:
         diagonal = np.clip(np.abs(diagonal), _LEAST, _MOST)
         return diagonal[..., None] * np.eye(size)
     made = np.clip(np.nan_to_num(precision), -_MOST, _MOST)
+    scale = np.sqrt(np.maximum(np.abs(np.diagonal(made, axis1=-2, axis2=-1)), _LEAST))
     mend = np.ones(made.shape[:-2], bool)
     if size == 2:  # most need no mending, which is soon seen
         a, b, c = made[..., 0, 0], made[..., 1, 0], made[..., 1, 1]
-        trace = a + c
-        mend = ~((trace > 0) & (a * c - b * b > np.maximum(_LEAST * trace, _CONDITION * trace**2)))
-    value, vector = np.linalg.eigh(made[mend])
-    value = np.maximum(np.abs(value), _LEAST)
-    value = np.maximum(value, _CONDITION * value.max(axis=-1, keepdims=True, initial=0))
-    made[mend] = (vector * value[..., None, :]) @ vector.swapaxes(-1, -2)
+        mend = ~((np.minimum(a, c) >= _LEAST) & (a * c - b * b > _CONDITION * a * c))
+    own = scale[mend][..., :, None] * scale[mend][..., None, :]  # effects differ in scale, which is no fault
+    value, vector = np.linalg.eigh(made[mend] / own)
+    value = np.abs(value)
+    value = np.maximum(value, _CONDITION * np.maximum(value.max(axis=-1, keepdims=True, initial=0), 1))
+    made[mend] = (vector * value[..., None, :]) @ vector.swapaxes(-1, -2) * own
     return made
 
 
