@@ -133,7 +133,7 @@ def _wilson(probability: float, variance: float, quantile: float, least: int) ->
     centre = probability + quantile**2 / (2 * size)
     half = quantile * np.sqrt(spread / size + quantile**2 / (4 * size**2))
     low, high = ((centre + sign * half) / (1 + quantile**2 / size) for sign in (-1, 1))
-    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
+    return float(np.clip(low, 0, probability)), float(np.clip(high, probability, 1))  # beyond it by rounding alone
 
 
 def _no_difference(counts: Counts, one: np.ndarray, other: np.ndarray, first: int, second: int) -> tuple[float, float]:

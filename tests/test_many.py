@@ -139,6 +139,7 @@ def test_summary_and_probability(fits):
         fits.probability("=", 0)
 
 
+@pytest.mark.slow  # minutes of a busy machine, most of them compiling; test_marginal_placing.py has the rule itself
 def test_a_data_set_of_another_shape_is_begun_anew_by_quadrature():
     """Two of the sets of calibration: begun from the mode and curvature of the first, the second has 2 % of its points effective."""
     sets = [simulated("sle_crp", "dense", 250_000 + k) for k in (0, 8)]
