@@ -153,9 +153,7 @@ def test_curvatures_are_mended_only_where_they_must_be(size: int) -> None:
     indefinite = (turned * value[:, None, :]) @ turned.swapaxes(-1, -2)
     mended = roots.positive(indefinite, alone=False)
     assert np.linalg.eigvalsh(mended).min() > 0.1 and np.abs(mended).max() < 100
-    own = 10.0 ** rng.uniform(
-        -2, 9, (200, size)
-    )  # effects in scales of their own: an SD of one may be a millionth of the other's
+    own = 10.0 ** rng.uniform(-2, 9, (200, size))  # scales of their own: one SD may be a millionth of another
     scaled = good * own[:, :, None] * own[:, None, :]
     np.testing.assert_allclose(roots.positive(scaled, alone=False) / scaled, np.ones(good.shape), rtol=1e-4)
     drawn = roots.plain(roots.root_of_inverse(scaled, alone=False)) * own[:, :, None]

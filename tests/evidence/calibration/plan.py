@@ -16,8 +16,8 @@ def _both(**by_road: int) -> dict[Part, int]:
     return {(regime, road): n for road, n in by_road.items() for regime in ("sparse", "dense")}
 
 
-# By what a fit costs. Where one integral takes `fit` seconds, and `fit_many` a tenth of one, it goes through `fit_many` alone; of the dense
-# designs of lupus a set takes it seconds, with a sixth of them handed to NUTS.
+# By what a fit costs. Where one integral takes `fit` seconds, and `fit_many` a tenth of one, it goes through `fit_many` alone. A dense set
+# of lupus takes that seconds too, and some are handed to NUTS after many: fewer of them.
 SETS: Mapping[str, Mapping[Part, int]] = {
     "als_slope": _both(marginal=2000, many=2000, nuts=200),
     "als_shared": _both(marginal=300, many=2000, nuts=200),
